@@ -1,0 +1,140 @@
+"""Every error of this package: what went wrong, where, and what to do about it.
+
+The classes are meant to be used in ``except`` clauses and in an Airflow ``retry_policy``. They all derive from
+:class:`DdsError`; the three that end a wait for good also derive from Airflow's ``AirflowFailException``, which
+fails a task without a retry. Errors of the API are plain exceptions on purpose: ``soft_fail`` never hides a wrong
+key or a missing permission.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+
+class DdsError(Exception):
+    """Base of every error that this package raises."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the error as plain JSON, for the event of a trigger; :func:`error_from_json` reverses it."""
+        return {"type": type(self).__name__, "message": str(self), "fields": dict(vars(self))}
+
+
+class DdsConfigurationError(DdsError):
+    """A connection or an argument is wrong. Nothing was sent."""
+
+
+class DdsApiError(DdsError):
+    """The service answered with an error.
+
+    :ivar action: API action that was called, such as ``DescribeBackupTasks``.
+    :ivar code: error code of the service, such as ``Forbidden.RAM``; None where it gave none.
+    :ivar http_status: HTTP status of the answer, None where the SDK does not tell.
+    :ivar request_id: id of the request, to quote to Alibaba Cloud support.
+    :ivar message: what the service said.
+    :ivar db_instance_id: instance the call was about, None for calls without one.
+    """
+
+    action: str
+    code: str | None
+    http_status: int | None
+    request_id: str | None
+    message: str
+    db_instance_id: str | None
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        action: str = "",
+        code: str | None = None,
+        http_status: int | None = None,
+        request_id: str | None = None,
+        message: str = "",
+        db_instance_id: str | None = None,
+    ) -> None:
+        super().__init__(text or message)
+        self.action = action
+        self.code = code
+        self.http_status = http_status
+        self.request_id = request_id
+        self.message = message
+        self.db_instance_id = db_instance_id
+
+
+class DdsThrottledError(DdsApiError):
+    """The account calls this API too often. Retried with back-off before it surfaces."""
+
+
+class DdsAccessDeniedError(DdsApiError):
+    """The key, its token or its permissions do not allow the call."""
+
+
+class DdsNotFoundError(DdsApiError):
+    """The instance or backup does not exist in this region and account."""
+
+
+class DdsInvalidRequestError(DdsApiError):
+    """The service refuses the request as it is; sending it again would not help."""
+
+
+class DdsInstanceBusyError(DdsApiError):
+    """The instance is in a state in which it takes no backup, or another task holds it."""
+
+
+class DdsBackupRunningError(DdsApiError):
+    """Another backup of the instance is running; the service makes one at a time."""
+
+
+class DdsServiceError(DdsApiError):
+    """The service failed (HTTP 5xx). A read may be repeated; a create may have been executed."""
+
+
+class DdsTransportError(DdsError):
+    """No answer: the connection could not be made, was lost, or timed out.
+
+    :ivar request_sent: False when the service certainly did not get the request, True when it did, None when
+        that is not known.
+    """
+
+    request_sent: bool | None
+
+    def __init__(self, text: str = "", *, request_sent: bool | None = None) -> None:
+        super().__init__(text)
+        self.request_sent = request_sent
+
+
+class DdsResponseError(DdsError):
+    """The service answered, but not in a shape this package can trust (HTML, empty, a field of another type)."""
+
+
+class DdsBackupOutcomeUnknownError(DdsError):
+    """A CreateBackup may have been accepted and this could not be settled. The text says how to settle it by hand."""
+
+
+class DdsBackupFailedError(DdsError, AirflowFailException):
+    """The backup job, or the backup set it made, failed. The task fails without a retry."""
+
+
+class DdsBackupNotFoundError(DdsError, AirflowFailException):
+    """Neither the job nor a backup set of it can be found. The task fails without a retry."""
+
+
+class DdsTimeoutError(DdsError, AirflowFailException):
+    """The deadline passed before the backup was good. The task fails without a retry."""
+
+
+def error_from_json(data: dict[str, Any]) -> DdsError:
+    """Return the error that :meth:`DdsError.to_json` described; a plain DdsError for a type unknown here."""
+    error_type = _BY_NAME.get(str(data.get("type")), DdsError)
+    error = error_type(str(data.get("message", "")))
+    vars(error).update(data.get("fields") or {})
+    return error
+
+
+def _descendants(root: type[DdsError]) -> list[type[DdsError]]:
+    return [root, *(each for child in root.__subclasses__() for each in _descendants(child))]
+
+
+_BY_NAME = {each.__name__: each for each in _descendants(DdsError)}
