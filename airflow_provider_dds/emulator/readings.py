@@ -1,0 +1,118 @@
+"""What the documentation leaves open, one field per question, and which way the emulator plays it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Readings:
+    """One way to read the service's documentation.
+
+    The defaults are the friendly reading. Every ``..._seconds`` is in the service's own seconds, so a faster
+    emulator (``speed``) makes it shorter.
+    """
+
+    finished_rows: Literal["listed", "only_by_id"] = "listed"
+    """Finished and failed jobs: in every DescribeBackupTasks answer, or only if asked for by their id."""
+    finished_row_seconds: float | None = None
+    """How long a finished or failed job's row stays; 0: it vanishes at once; None: for ever."""
+    failed_job_status: str | None = "Failed"
+    """The word in ``BackupSetStatus`` of a failed job; None: the row vanishes."""
+    failed_job_set: Literal["listed", "none"] = "listed"
+    """A failed job leaves a backup set with status Failed, or none."""
+    uncovered_tasks: Literal["empty", "error", "listed"] = "empty"
+    """DescribeBackupTasks on local-disk and standalone instances, which its page does not cover."""
+    unknown_job_in_tasks: Literal["empty", "not_matched"] = "empty"
+    """DescribeBackupTasks with a ``BackupJobId`` that has no row: empty, or InvalidBackupSet.NotMatched."""
+    unknown_job_in_sets: Literal["empty", "not_matched"] = "empty"
+    """The same for the listings of backup sets; a job without a visible set counts as unknown there."""
+    job_filter_in_tasks: bool = True
+    """DescribeBackupTasks honours ``BackupJobId``, or ignores it and lists all."""
+    job_filter_in_sets: bool = True
+    """The listings of backup sets honour ``BackupJobId``, or ignore it and list all."""
+    create_returns: Literal["job_id", "backup_id", "both", "neither"] = "job_id"
+    """Which ids CreateBackup answers with."""
+    create_backup_id: Literal["job_id", "set_id"] = "job_id"
+    """What ``BackupId`` in CreateBackup's answer is: the job's id again, or the coming backup set's id."""
+    create_id_type: Literal["str", "int"] = "str"
+    """JSON type of the ids in CreateBackup's answer."""
+    row_id_type: Literal["str", "int"] = "str"
+    """JSON type of job ids in DescribeBackupTasks and DescribeBackups."""
+    trailing_newline: bool = False
+    """``BackupjobId`` and ``InstanceName`` end in a newline, as the documented samples do."""
+    new_row_delay_seconds: float = 0.0
+    """How long after CreateBackup its job has no row yet."""
+    scheduled_start_time: Literal["planned", "requested", "absent"] = "planned"
+    """``BackupStartTime`` of a Scheduled row: when it will begin, when it was asked for, or no such field."""
+    upcoming_automatic_rows: int = 0
+    """How many coming automatic backups an unfiltered DescribeBackupTasks lists as Scheduled."""
+    progress: Literal["percent", "number", "absent", "nonsense"] = "percent"
+    """How ``Progress`` of a running job is written: ``18%``, ``18``, not at all, or ``--``."""
+    running_sets: Literal["hidden", "listed"] = "hidden"
+    """DescribeBackups lists the set of a running job, or not."""
+    running_cluster_sets: Literal["hidden", "listed"] = "listed"
+    """DescribeClusterBackups lists the set of a running job, or not."""
+    running_set_status: str = "Running"
+    """Status word of a set that is listed while its job runs."""
+    failed_cluster_set_status: str = "Failed"
+    """``ClusterBackupStatus`` of a failed set."""
+    set_lag_seconds: float = 0.0
+    """How long after its job's end a backup set becomes visible."""
+    attach_log_seconds: float = 0.0
+    """How long after its job's end a cluster set's ``AttachLogStatus`` goes from Running to Ready."""
+    method_omitted_on_cloud: Literal["snapshot", "error"] = "snapshot"
+    """CreateBackup without ``BackupMethod`` on a cloud-disk instance."""
+    retention_on_local_disk: Literal["ignored", "error"] = "ignored"
+    """``BackupRetentionPeriod`` on an instance without cloud disks."""
+    shard_job_ids: Literal["one", "per_shard"] = "one"
+    """Shard mode: one job for the cluster, or one per shard; CreateBackup then answers the first shard's."""
+    shard_node_id: Literal["required", "optional"] = "required"
+    """Shard mode: DescribeBackups needs ``NodeId``, or lists the sets of all shards without it."""
+    history: Literal["job_id", "unrelated", "hidden"] = "job_id"
+    """DescribeHistoryTasks lists a backup with its job id as ``TaskId``, with another id, or not at all."""
+    history_task_type: str = "ManualBackupIns"
+    """``TaskType`` of a manual backup in DescribeHistoryTasks."""
+    daily_cap: int | None = None
+    """Manual backups an instance may have in a UTC day before ``BackupTimesExceeded``; None: no cap."""
+    not_running_code: Literal[
+        "IncorrectDBInstanceState",
+        "OperationDenied.DBInstanceStatus",
+        "InstanceStatusInvalid",
+        "Task.Conflict",
+    ] = "IncorrectDBInstanceState"
+    """Error code of CreateBackup on an instance that is not Running."""
+    backup_exists_code: Literal["OperationDenied.BackupJobExists", "BackupJobExists"] = (
+        "OperationDenied.BackupJobExists"
+    )
+    """Error code of CreateBackup while another backup runs."""
+    unknown_instance_code: Literal["InvalidDBInstanceId.NotFound", "InvalidInstanceId.NotFound"] = (
+        "InvalidDBInstanceId.NotFound"
+    )
+    """Error code for an instance id that does not exist."""
+    unknown_instance_attribute: Literal["error", "empty"] = "error"
+    """DescribeDBInstanceAttribute of an unknown id: that error, or an empty list."""
+    missing_parameter: Literal["named", "generic"] = "named"
+    """Error code for a missing parameter: ``MissingDBInstanceId``, or ``MissingParameter``."""
+    region_id_needed: bool = False
+    """Every request must carry ``RegionId``."""
+    throttle_status: int = 400
+    """HTTP status of a throttled answer."""
+    throttle_retry_after_ms: int | None = None
+    """Value of the ``x-acs-retry-after`` header of a throttled answer; None: no such header."""
+
+    def __post_init__(self) -> None:
+        for name in ("new_row_delay_seconds", "set_lag_seconds", "attach_log_seconds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must not be negative")
+        if self.finished_row_seconds is not None and self.finished_row_seconds < 0:
+            raise ValueError("finished_row_seconds: must not be negative")
+        if self.upcoming_automatic_rows < 0:
+            raise ValueError("upcoming_automatic_rows: must not be negative")
+        if not 400 <= self.throttle_status <= 599:
+            raise ValueError("throttle_status: must be an HTTP error status, 400 to 599")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as a JSON object."""
+        return asdict(self)

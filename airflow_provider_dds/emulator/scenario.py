@@ -1,0 +1,112 @@
+"""Scenarios: the state that an emulator starts in, from Python or from a JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .credentials import DEFAULT_CREDENTIAL, Credential
+from .faults import Fault  # noqa: TC001 - field types are read when a scenario is loaded
+from .model import Instance, JobOutcome, Timing
+from .readings import Readings
+from .service import Service, default_instances
+from .validate import InvalidInputError, build
+
+if TYPE_CHECKING:
+    import os
+
+    from .clock import Clock
+    from .faults import FaultBook
+
+DEFAULT_SPEED = 60.0
+
+
+@dataclass(frozen=True)
+class QueuedOutcome:
+    """How the next job, or the next few, of an instance will go."""
+
+    instance_id: str
+    outcome: JobOutcome
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError("count: must be at least 1")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The state an emulator starts in. Instances given here come in addition to the default ones."""
+
+    speed: float = DEFAULT_SPEED
+    region_id: str = "cn-hangzhou"
+    """Region in the Airflow connection that the emulator offers."""
+    timing: Timing = field(default_factory=Timing)
+    readings: Readings = field(default_factory=Readings)
+    credentials: list[Credential] = field(default_factory=lambda: [DEFAULT_CREDENTIAL])
+    instances: list[Instance] = field(default_factory=list)
+    default_instances: bool = True
+    """Whether there is one instance of each kind to begin with."""
+    any_instance: bool = False
+    """Whether an unknown instance id springs into being as a replica set on cloud disks."""
+    faults: list[Fault] = field(default_factory=list)
+    outcomes: list[QueuedOutcome] = field(default_factory=list)
+    automatic_backups: list[str] = field(default_factory=list)
+    """Instances on which an automatic backup starts with the emulator."""
+
+    def __post_init__(self) -> None:
+        if self.speed <= 0:
+            raise ValueError("speed: must be more than 0")
+        if not self.credentials:
+            raise ValueError("credentials: at least one is needed")
+        known = {instance.instance_id for instance in self.all_instances()}
+        for index, queued in enumerate(self.outcomes):
+            if queued.instance_id not in known and not self.any_instance:
+                raise ValueError(f"outcomes[{index}].instance_id: no instance {queued.instance_id!r}")
+        for index, instance_id in enumerate(self.automatic_backups):
+            if instance_id not in known and not self.any_instance:
+                raise ValueError(f"automatic_backups[{index}]: no instance {instance_id!r}")
+            if instance_id in self.automatic_backups[:index]:
+                raise ValueError(f"automatic_backups[{index}]: {instance_id!r} is listed twice")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Scenario:
+        """Read a scenario from a JSON file.
+
+        :raises InvalidInputError: the file is not a scenario; the text names the place inside it
+        :raises OSError: the file cannot be read
+        """
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise InvalidInputError(f"not JSON: {error}") from None
+        return build(cls, data)
+
+    def all_instances(self) -> list[Instance]:
+        """Return the instances to start with, each a fresh copy."""
+        first = default_instances() if self.default_instances else []
+        by_id = {instance.instance_id: instance for instance in first}
+        by_id.update({instance.instance_id: Instance(**vars(instance)) for instance in self.instances})
+        return list(by_id.values())
+
+    def prepare(self, clock: Clock | None, faults: FaultBook) -> Service:
+        """Make a service in this state and add the faults to a book."""
+        service = Service(
+            clock,
+            speed=self.speed,
+            readings=self.readings,
+            timing=self.timing,
+            instances=self.all_instances(),
+            credentials=self.credentials,
+            any_instance=self.any_instance,
+        )
+        for queued in self.outcomes:
+            service.next_job(queued.instance_id, queued.outcome, count=queued.count)
+        for instance_id in self.automatic_backups:
+            service.start_automatic_backup(instance_id)
+        for fault in self.faults:
+            faults.add(fault)
+        return service
