@@ -1,0 +1,47 @@
+# Everything runs in .venv, which is made on first use and again when its ingredients change.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+READY := $(VENV)/.ready
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 picks another Python (3.10 or newer)"
+
+venv: $(READY) ## set up .venv: Airflow, this package, the tools
+
+demo: $(READY) ## watch Airflow wait for a MongoDB backup (about a minute); UI=1 keeps it up to look around
+	@$(RUN) dev.demo $(if $(filter-out 0,$(UI)),--ui)
+
+test: $(READY) ## run all tests: unit, emulator, integration, and end to end on a real Airflow
+	@$(RUN) pytest $(ARGS)
+
+test-fast: $(READY) ## run the tests that need no running Airflow
+	@$(RUN) pytest -m "not e2e" $(ARGS)
+
+lint: $(READY) ## check style and types
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy --strict -p airflow_provider_dds
+
+format: $(READY) ## tidy the code
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+constraints: ## pick today's versions for each Python that is installed
+	@$(PYTHON) -m dev.constraints
+
+clean: ## delete .venv and everything else that was made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml dev/bootstrap.py $(wildcard constraints/*.txt)
+	@$(PYTHON) dev/bootstrap.py $(VENV)
+
+# A Python named by the caller is looked at each time: it may be another one than that of .venv.
+ifneq ($(origin PYTHON),file)
+$(READY): always
+always:
+endif
+
+.PHONY: always help venv demo test test-fast lint format constraints clean
