@@ -64,7 +64,12 @@ class DdsApiError(DdsError):
 
 
 class DdsThrottledError(DdsApiError):
-    """The account calls this API too often. Retried with back-off before it surfaces."""
+    """The account calls this API too often. Retried with back-off before it surfaces.
+
+    :ivar retry_after: seconds that the service asked to wait, None where it did not say.
+    """
+
+    retry_after: float | None = None
 
 
 class DdsAccessDeniedError(DdsApiError):

@@ -1,0 +1,254 @@
+"""One table: error code -> exception class -> may the call be repeated -> what to do.
+
+A code that the table does not know is classified by its HTTP status. ``*`` stands for any text. Rows are tried from
+the top. The troubleshooting page of the docs is checked against this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsApiError,
+    DdsBackupRunningError,
+    DdsInstanceBusyError,
+    DdsInvalidRequestError,
+    DdsNotFoundError,
+    DdsResponseError,
+    DdsServiceError,
+    DdsThrottledError,
+    DdsTransportError,
+)
+
+
+class Repeat(Enum):
+    """What an error allows for the call that got it."""
+
+    ANY = "any"
+    """The request was turned away before it was executed: repeat it with back-off, a create too."""
+    READS = "reads"
+    """It may have been executed: repeat a read; the fate of a create is unknown and has to be looked up."""
+    LATER = "later"
+    """It was refused because of a state that passes: not repeated by the hook, waited for by the operator."""
+    NEVER = "never"
+    """It was refused, and the same request will be refused again."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one group of error codes means.
+
+    :ivar codes: the service's codes, ``*`` for any text.
+    :ivar error: exception class that is raised.
+    :ivar repeat: what the error allows for the call.
+    :ivar advice: what the reader of the error should do.
+    """
+
+    codes: tuple[str, ...]
+    error: type[DdsApiError]
+    repeat: Repeat
+    advice: str
+
+
+TABLE: tuple[Rule, ...] = (
+    Rule(
+        ("Throttling*", "Rejected.Throttling"),
+        DdsThrottledError,
+        Repeat.ANY,
+        "The account calls this API too often. Raise poke_interval, or ask for a higher limit in Quota Center "
+        "(API rate limits).",
+    ),
+    Rule(
+        ("OperationDenied.BackupJobExists", "BackupJobExists"),
+        DdsBackupRunningError,
+        Repeat.LATER,
+        "Another backup of this instance is running; the service makes one at a time. Wait for it, or choose what to "
+        "do with if_backup_running.",
+    ),
+    Rule(
+        (
+            "IncorrectDBInstanceState",
+            "OperationDenied.DBInstanceStatus",
+            "InstanceStatusInvalid",
+            "Task.Conflict",
+        ),
+        DdsInstanceBusyError,
+        Repeat.LATER,
+        "The instance must be in state Running and free of other tasks. Look at its state in the console; try again "
+        "when it is Running.",
+    ),
+    Rule(
+        ("InvalidSecurityToken.Expired",),
+        DdsAccessDeniedError,
+        Repeat.NEVER,
+        "The security token has expired. Put a fresh one into the connection, or use an auth_type that renews itself "
+        "(ram_role_arn, ecs_ram_role, oidc_role_arn, credentials_uri).",
+    ),
+    Rule(
+        ("InvalidAccessKeyId*", "InvalidSecurityToken*", "InvalidCredentials"),
+        DdsAccessDeniedError,
+        Repeat.NEVER,
+        "Check the AccessKey of the connection: it must exist, be active, and belong to this site (China or "
+        "international).",
+    ),
+    Rule(
+        ("SignatureDoesNotMatch", "IncompleteSignature"),
+        DdsAccessDeniedError,
+        Repeat.NEVER,
+        "The AccessKey secret of the connection does not belong to its AccessKey id. Enter the pair again.",
+    ),
+    Rule(
+        ("InvalidTimeStamp*",),
+        DdsAccessDeniedError,
+        Repeat.NEVER,
+        "The clock of this machine is more than 15 minutes off. Set it right (NTP).",
+    ),
+    Rule(
+        ("SignatureNonceUsed",),
+        DdsServiceError,
+        Repeat.READS,
+        "The service has seen this request before; the next one carries a new number.",
+    ),
+    Rule(
+        ("Forbidden.RiskControl", "InsufficientBalance"),
+        DdsAccessDeniedError,
+        Repeat.NEVER,
+        "The account is blocked or cannot pay. Look at the account's messages and bills in the console.",
+    ),
+    Rule(
+        ("Forbidden*", "Forbedden*", "NoPermission*"),
+        DdsAccessDeniedError,
+        Repeat.NEVER,
+        "Allow the action dds:{action} on this instance in the RAM policy of the user or role.",
+    ),
+    Rule(
+        ("InvalidDBInstanceId.NotFound", "InvalidInstanceId.NotFound", "InvalidDBInstance.NotFound"),
+        DdsNotFoundError,
+        Repeat.NEVER,
+        "Check the instance id, and that the connection's region and account are those of the instance.",
+    ),
+    Rule(
+        ("InvalidBackupSet.NotMatched", "InvalidBackupSetID.NotFound", "InvalidBackup.NotFound"),
+        DdsNotFoundError,
+        Repeat.NEVER,
+        "The service knows no such backup. Check the id; an expired backup is deleted by the service.",
+    ),
+    Rule(
+        ("OperationDenied.NoDatabase",),
+        DdsInvalidRequestError,
+        Repeat.NEVER,
+        "The instance holds no database yet, so there is nothing to back up. Create one first.",
+    ),
+    Rule(
+        ("BackupTimesExceeded",),
+        DdsInvalidRequestError,
+        Repeat.NEVER,
+        "The instance has used up its backups for today. Try again tomorrow, or delete schedules that are not needed.",
+    ),
+    Rule(
+        ("IncorrectDBInstanceLockMode",),
+        DdsInvalidRequestError,
+        Repeat.NEVER,
+        "The instance is locked (expired, out of disk, or by hand). Unlock it in the console.",
+    ),
+    Rule(
+        ("IncorrectDBInstanceType", "InvalidBackupMethod*", "InvalidBackupType*"),
+        DdsInvalidRequestError,
+        Repeat.NEVER,
+        "This kind of instance does not take that backup_method. Cloud-disk instances take Snapshot only; leave "
+        "backup_method out to let the service choose.",
+    ),
+    Rule(
+        ("InvalidBackupRetentionPeriod*",),
+        DdsInvalidRequestError,
+        Repeat.NEVER,
+        "backup_retention_period must be 7 to 730 days, or -1 to keep it, and needs a cloud-disk instance.",
+    ),
+    Rule(
+        ("MissingParameter*", "InvalidParameter*", "InvalidAction*", "InvalidVersion*", "*.Malformed", "*.Format"),
+        DdsInvalidRequestError,
+        Repeat.NEVER,
+        "The service refuses a parameter; its message names it.",
+    ),
+    Rule(
+        ("ServiceUnavailable*", "InternalError*", "ServiceTimeout*"),
+        DdsServiceError,
+        Repeat.READS,
+        "The service failed, not the request. If it goes on, look at the service's status page.",
+    ),
+)
+
+BY_STATUS: tuple[tuple[range, Rule], ...] = tuple(
+    (statuses, Rule((), error, repeat, advice))
+    for statuses, error, repeat, advice in (
+        (range(429, 430), DdsThrottledError, Repeat.ANY, TABLE[0].advice),
+        (range(401, 402), DdsAccessDeniedError, Repeat.NEVER, "Check the AccessKey of the connection."),
+        (range(403, 404), DdsAccessDeniedError, Repeat.NEVER, "Check the key and the RAM policy of the connection."),
+        (range(404, 405), DdsNotFoundError, Repeat.NEVER, "Check the instance id, the region and the account."),
+        (range(400, 500), DdsInvalidRequestError, Repeat.NEVER, "The service refuses the request as it is."),
+        (range(500, 600), DdsServiceError, Repeat.READS, "The service failed, not the request."),
+    )
+)
+
+_UNKNOWN = Rule((), DdsServiceError, Repeat.READS, "The service answered with an error that has no status.")
+
+
+def rule_for(code: str | None, http_status: int | None) -> Rule:
+    """Return the row of the table for an error code, or by HTTP status for a code that it does not know."""
+    for rule in TABLE:
+        if code and any(fnmatchcase(code, pattern) for pattern in rule.codes):
+            return rule
+    for statuses, rule in BY_STATUS:
+        if http_status in statuses:
+            return rule
+    return _UNKNOWN
+
+
+def repeat_for(error: BaseException) -> Repeat:
+    """Return what an error allows for the call that raised it."""
+    if isinstance(error, DdsTransportError):
+        return Repeat.ANY if error.request_sent is False else Repeat.READS
+    if isinstance(error, DdsResponseError):
+        return Repeat.READS
+    if isinstance(error, DdsApiError):
+        return rule_for(error.code, error.http_status).repeat
+    return Repeat.NEVER
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a failed read may be repeated: throttling, 5xx, transport, an unreadable answer."""
+    return repeat_for(error) in (Repeat.ANY, Repeat.READS)
+
+
+def is_outcome_unknown(error: BaseException) -> bool:
+    """Whether a create that failed so may have been executed all the same."""
+    return repeat_for(error) is Repeat.READS
+
+
+def api_error(
+    *,
+    action: str,
+    code: str | None,
+    http_status: int | None,
+    request_id: str | None,
+    message: str,
+    db_instance_id: str | None,
+) -> DdsApiError:
+    """Return the exception for an error answer, with a text that says what happened where and what to do."""
+    rule = rule_for(code, http_status)
+    about = f" for {db_instance_id}" if db_instance_id else ""
+    status = f" (HTTP {http_status})" if http_status else ""
+    said = message.rstrip(". \n") or "no message"
+    return rule.error(
+        f"{action}{about} failed with {code or 'an error without a code'}{status}: {said}. "
+        f"{rule.advice.format(action=action)} Request id: {request_id or 'none'}.",
+        action=action,
+        code=code,
+        http_status=http_status,
+        request_id=request_id,
+        message=message,
+        db_instance_id=db_instance_id,
+    )

@@ -1,0 +1,1 @@
+"""The hook, and the only place that knows the Alibaba Cloud SDK."""

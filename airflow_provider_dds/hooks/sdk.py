@@ -1,0 +1,281 @@
+"""The only file that imports the Alibaba Cloud SDK: settings -> credential -> client -> one call -> a JSON object.
+
+The SDK's typed methods swallow an answer whose shape they do not expect and drop fields they do not know, so a call
+goes through the client's generic ``call_api`` and its JSON is read here. The SDK's own retries stay off: they would
+repeat a create.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dds import __version__
+from airflow_provider_dds.api_errors import api_error
+from airflow_provider_dds.exceptions import (
+    DdsApiError,
+    DdsConfigurationError,
+    DdsError,
+    DdsResponseError,
+    DdsThrottledError,
+    DdsTransportError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alibabacloud_credentials.client import Client as CredentialClient
+    from alibabacloud_dds20151201.client import Client
+
+    from airflow_provider_dds.connection import DdsSettings
+
+API_VERSION = "2015-12-01"
+USER_AGENT = f"airflow-provider-dds/{__version__}"
+ROLE_SESSION_NAME = "airflow-provider-dds"
+_SHOWS_SIGNATURE = re.compile(r"[.,;]?\s*(server\s+)?string to sign.*", re.IGNORECASE | re.DOTALL)
+_STATUS_IN_TEXT = re.compile(r"http_?code\s*[:=]\s*(\d{3})", re.IGNORECASE)
+
+
+@lru_cache(maxsize=64)
+def client_for(settings: DdsSettings) -> Client:
+    """Return the client for some settings: one for each connection and process, with its pooled connections.
+
+    :raises DdsConfigurationError: a file that the settings name cannot be read.
+    """
+    from alibabacloud_dds20151201.client import Client
+    from alibabacloud_tea_openapi.utils_models import Config
+
+    _hush("darabonba-core", "credentials")
+    if settings.ca_file:
+        _readable(settings.ca_file, "ca_file")
+    client = Client(
+        Config(
+            credential=_credential_for(settings),
+            endpoint=settings.endpoint or "set below, once the SDK's map of endpoints is at hand",
+            region_id=settings.region_id,
+            protocol=settings.protocol.upper(),
+            connect_timeout=round(settings.connect_timeout * 1000),
+            read_timeout=round(settings.read_timeout * 1000),
+            http_proxy=settings.proxy,
+            https_proxy=settings.proxy,
+            ca=settings.ca_file,
+            user_agent=USER_AGENT,
+        )
+    )
+    if settings.endpoint is None:
+        client._endpoint = endpoint_for(settings, client._endpoint_map)
+    return client
+
+
+def endpoint_for(settings: DdsSettings, known: Mapping[str, str]) -> str:
+    """Return the host to call: the connection's, else the SDK's for a region it knows, else the documented pattern.
+
+    :param known: the SDK's map from region to public host.
+    """
+    region = settings.region_id or ""
+    if settings.endpoint:
+        return settings.endpoint
+    if settings.network == "vpc":
+        return f"mongodb-vpc.{region}.aliyuncs.com"
+    return known.get(region) or f"mongodb.{region}.aliyuncs.com"
+
+
+def endpoint_of(client: Client) -> str:
+    """Return the host that a client calls."""
+    return str(client._endpoint)
+
+
+def call(client: Client, settings: DdsSettings, action: str, query: Mapping[str, Any]) -> dict[str, Any]:
+    """Make one call and return the JSON object of its answer.
+
+    :raises DdsApiError: the service answered with an error; the class follows from its code.
+    :raises DdsTransportError: there was no answer; ``request_sent`` says whether the service may have acted.
+    :raises DdsResponseError: the answer cannot be read.
+    :raises DdsConfigurationError: no credential could be made from the settings.
+    """
+    from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
+    from darabonba.runtime import RuntimeOptions
+
+    params = Params(
+        action=action,
+        version=API_VERSION,
+        protocol="HTTPS",
+        pathname="/",
+        method="POST",
+        auth_type="AK",
+        style="RPC",
+        req_body_type="formData",
+        body_type="string",
+    )
+    sent = {name: str(value) for name, value in query.items() if value is not None}
+    if settings.region_id:
+        sent.setdefault("RegionId", settings.region_id)
+    instance = sent.get("DBInstanceId") or sent.get("InstanceId")
+    try:
+        answer = client.call_api(params, OpenApiRequest(query=sent), RuntimeOptions())
+        body = json.loads(answer["body"])
+    except ValueError:
+        raise _unreadable(action, instance) from None
+    except Exception as error:  # the SDK declares none of what it raises
+        raise _translated(error, action, instance, settings) from None
+    if not isinstance(body, dict):
+        raise _unreadable(action, instance)
+    return body
+
+
+def _translated(error: Exception, action: str, instance: str | None, settings: DdsSettings) -> DdsError:
+    """Return this package's error for one of the SDK's, which may hold the request's signature and is dropped."""
+    from alibabacloud_credentials.exceptions import CredentialException
+    from darabonba.exceptions import ResponseException, RetryError, UnretryableException
+    from Tea.exceptions import RetryError as CredentialTransportError
+
+    if isinstance(error, ResponseException):
+        return _answered(error, action, instance, settings)
+    cause = error.inner_exception if isinstance(error, UnretryableException) else error
+    if isinstance(cause, CredentialException):
+        return _no_credential(str(cause.message), settings)
+    if isinstance(cause, CredentialTransportError):
+        return DdsTransportError(
+            f"{_call_name(action, instance)} was not sent: the credential for auth_type {settings.auth_type!r} could "
+            f"not be fetched ({type(cause.__context__).__name__}). Check the network from this machine.",
+            request_sent=False,
+        )
+    if isinstance(cause, RetryError):
+        return _no_answer(cause.__context__, action, instance, settings)
+    return _unreadable(action, instance)
+
+
+def _answered(error: Any, action: str, instance: str | None, settings: DdsSettings) -> DdsApiError:
+    data = error.data if isinstance(error.data, dict) else {}
+    code = error.code if error.code and error.code != "None" else None
+    request_id = error.request_id if error.request_id != "None" else None
+    translated = api_error(
+        action=action,
+        code=code,
+        http_status=error.status_code,
+        request_id=request_id,
+        message=_safe(str(data.get("Message") or data.get("message") or ""), settings),
+        db_instance_id=instance,
+    )
+    if isinstance(translated, DdsThrottledError) and error.retry_after:
+        translated.retry_after = error.retry_after / 1000
+    return translated
+
+
+def _no_answer(
+    cause: BaseException | None, action: str, instance: str | None, settings: DdsSettings
+) -> DdsTransportError:
+    """Return the error for a call without an answer; whether it was sent follows from where it broke."""
+    from requests import exceptions as http
+    from urllib3 import exceptions as wire
+
+    reason = getattr(cause.args[0], "reason", None) if cause and cause.args else None
+    before_sending = (wire.NewConnectionError, wire.ConnectTimeoutError, wire.SSLError, wire.ProxyError)
+    host = settings.endpoint or settings.region_id
+    name = _call_name(action, instance)
+    if isinstance(cause, http.SSLError) and isinstance(reason, wire.SSLError):
+        return DdsTransportError(
+            f"{name} was not sent: the TLS certificate of {host} was not accepted. Check Host, or name the authority's "
+            "certificate in extra ca_file.",
+            request_sent=False,
+        )
+    if isinstance(cause, http.ConnectTimeout) or isinstance(reason, before_sending):
+        return DdsTransportError(
+            f"{name} was not sent: no connection to {host} ({type(reason or cause).__name__}). Check Host, region, "
+            "network (public or vpc), proxy and firewall.",
+            request_sent=False,
+        )
+    if isinstance(cause, http.ReadTimeout):
+        return DdsTransportError(
+            f"{name} was sent, but not answered within read_timeout ({settings.read_timeout:g} s).",
+            request_sent=True,
+        )
+    kind = type(cause).__name__
+    return DdsTransportError(f"{name} lost its connection before the answer came ({kind}).", request_sent=None)
+
+
+def _no_credential(message: str, settings: DdsSettings) -> DdsError:
+    """Return the error for a credential that could not be had. Its text may hold one, so only parts of it are used."""
+    status = _STATUS_IN_TEXT.search(message)
+    if status is None:
+        said = message.split("result:")[0].split("{")[0].strip(" :,[")
+        return DdsConfigurationError(
+            f"auth_type {settings.auth_type!r} gives no credential on this machine: {_safe(said, settings)}. Check the "
+            "credential's fields of the connection, and that this machine may use it."
+        )
+    found = {name: re.search(rf'"{name}"\s*:\s*"([^"]*)"', message) for name in ("Code", "Message", "RequestId")}
+    parts = {name: match.group(1) if match else None for name, match in found.items()}
+    return api_error(
+        action={"ram_role_arn": "AssumeRole", "oidc_role_arn": "AssumeRoleWithOIDC"}.get(
+            settings.auth_type, f"Fetching the {settings.auth_type} credential"
+        ),
+        code=parts["Code"],
+        http_status=int(status.group(1)),
+        request_id=parts["RequestId"],
+        message=_safe(parts["Message"] or "", settings),
+        db_instance_id=None,
+    )
+
+
+def _unreadable(action: str, instance: str | None) -> DdsResponseError:
+    return DdsResponseError(
+        f"{_call_name(action, instance)} was answered with something that is not a JSON object of the API. Check that "
+        "Host is an endpoint of ApsaraDB for MongoDB and that no proxy answers in its place."
+    )
+
+
+def _call_name(action: str, instance: str | None) -> str:
+    return f"{action} for {instance}" if instance else action
+
+
+def _safe(message: str, settings: DdsSettings) -> str:
+    """Return the service's words without what it says about signatures, and without any secret of the connection."""
+    message = _SHOWS_SIGNATURE.sub("", message)
+    for secret in settings.secrets:
+        message = message.replace(secret, "***")
+    return message.strip()
+
+
+def _credential_for(settings: DdsSettings) -> CredentialClient:
+    """Return the SDK's credential. Its fields were checked before, so that it fills none from the environment."""
+    from alibabacloud_credentials.client import Client as CredentialClient
+    from alibabacloud_credentials.models import Config
+
+    if settings.auth_type == "default":
+        return CredentialClient()
+    fields = dict(settings.credential)
+    if "oidc_token_file_path" in fields:
+        _readable(fields["oidc_token_file_path"], "oidc_token_file_path")
+    if settings.auth_type in ("ram_role_arn", "oidc_role_arn"):
+        fields.setdefault("role_session_name", ROLE_SESSION_NAME)
+    return CredentialClient(
+        Config(
+            type=settings.auth_type,
+            timeout=round(settings.read_timeout * 1000),
+            connect_timeout=round(settings.connect_timeout * 1000),
+            proxy=settings.proxy,
+            **fields,
+        )
+    )
+
+
+def _readable(path: str, name: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise DdsConfigurationError(
+            f"Connection field {name!r}: {path} cannot be read here ({error.strerror})."
+        ) from None
+
+
+def _hush(*names: str) -> None:
+    """Keep the SDK from writing to stderr by itself, where it may print headers with a signature or a token."""
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.WARNING)

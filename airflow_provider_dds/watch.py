@@ -1,0 +1,180 @@
+"""The wait for one backup, without I/O and without a clock: look, conclude, know when to look again.
+
+Whoever waits (sensor, trigger, operator) drives a :class:`BackupWatch`::
+
+    seen = hook.run(watch.look())          # or: await hook.arun(watch.look())
+    verdict = watch.conclude(seen, now)    # wait: sleep watch.next_wait(now, jitter), and again
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dds.exceptions import (
+    DdsBackupFailedError,
+    DdsBackupNotFoundError,
+    DdsError,
+    DdsTimeoutError,
+    error_from_json,
+)
+from airflow_provider_dds.look import Target, look_at
+from airflow_provider_dds.models import backup_facts
+from airflow_provider_dds.polling import PollPlan, next_wait
+from airflow_provider_dds.verdict import Look, Memory, Outcome, Terms, Verdict, judge
+
+if TYPE_CHECKING:
+    from airflow_provider_dds.operations import Steps
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a wait ended, as plain JSON can carry it from the triggerer to a worker.
+
+    :ivar backup: the facts of the good backup, for ``Outcome.DONE``.
+    :ivar text: the full story, for people.
+    :ivar error: the API error that ended the wait, for ``Outcome.ERROR``.
+    """
+
+    outcome: Outcome
+    text: str
+    backup: dict[str, Any] | None = None
+    error: DdsError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ending as plain JSON."""
+        return {
+            "outcome": self.outcome.value,
+            "text": self.text,
+            "backup": self.backup,
+            "error": self.error.to_json() if self.error else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Ending:
+        """Return the ending that :meth:`to_json` gave."""
+        error = data.get("error")
+        return cls(
+            Outcome(data["outcome"]),
+            data["text"],
+            data.get("backup"),
+            error_from_json(error) if error else None,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return the facts of the backup, or raise the error that the ending stands for.
+
+        :raises DdsBackupFailedError: the job or its set failed.
+        :raises DdsBackupNotFoundError: neither can be found.
+        :raises DdsTimeoutError: the deadline passed.
+        :raises DdsError: the API refused a look for good.
+        """
+        if self.outcome is Outcome.DONE and self.backup is not None:
+            return self.backup
+        if self.error is not None:
+            raise self.error
+        kinds = {Outcome.FAILED: DdsBackupFailedError, Outcome.NOT_FOUND: DdsBackupNotFoundError}
+        raise kinds.get(self.outcome, DdsTimeoutError)(self.text)
+
+
+@dataclass
+class BackupWatch:
+    """The state of a wait for one backup job.
+
+    :ivar started_at: epoch seconds at which the wait began.
+    """
+
+    target: Target
+    terms: Terms
+    plan: PollPlan
+    started_at: float
+    memory: Memory = field(default_factory=Memory)
+    last: Look | None = None
+
+    def look(self) -> Steps[Look]:
+        """Return the steps of one look, for the hook to run."""
+        look, self.target = yield from look_at(self.target, confirm_backup_set=self.terms.confirm_backup_set)
+        return look
+
+    def conclude(self, look: Look, now: float) -> Verdict:
+        """Take in a look and return what it means."""
+        verdict, self.memory = judge(look, self.memory, self.terms, now)
+        self.last = look
+        return verdict
+
+    def next_wait(self, now: float, jitter: float) -> float:
+        """Return the seconds until the next look; ``jitter`` is a random number from 0 to 1."""
+        return next_wait(
+            self.plan,
+            elapsed=now - self.started_at,
+            left=self.terms.deadline - now,
+            failures=self.memory.failures,
+            jitter=jitter,
+        )
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the next verdict depends on when something was seen, so that the memory must not be lost."""
+        return self.memory.finished_at is not None or self.memory.misses > 0
+
+    def line(self, verdict: Verdict, now: float, wait: float | None) -> str:
+        """Return the log line of a look: ``Backup 17 of dds-x: Backuping 18 %, running 3m10s; next look in 30s``."""
+        parts = [f"Backup {self._name}: {verdict.reason}"]
+        job = self.last.job if self.last else None
+        if job is not None and verdict.reason == job.status:
+            if job.progress is not None:
+                parts[0] += f" {job.progress} %"
+            if job.start_time is not None and (ran := now - job.start_time.timestamp()) >= 0:
+                parts.append(f", running {duration(ran)}")
+        if wait is not None:
+            parts.append(f"; next look in {duration(wait)}")
+        return "".join(parts)
+
+    def ending(self, verdict: Verdict, now: float) -> Ending:
+        """Return the ending for a verdict that is not to wait."""
+        waited = f"after {duration(now - self.started_at)}"
+        asked = f" Asked: {', '.join(self.last.asked)}." if self.last and self.last.asked else ""
+        name = f"Backup {self._name}"
+        if verdict.outcome is Outcome.DONE:
+            job = (self.last.job if self.last else None) or self.target.job
+            sets = self.last.sets if self.last else ()
+            facts = backup_facts(self.target.db_instance_id, self.target.backup_job_id, job, sets)
+            return Ending(verdict.outcome, f"{name} is good {waited}: {verdict.reason}.", facts)
+        if verdict.outcome is Outcome.ERROR:
+            said = f"{name} cannot be watched. {verdict.reason}"
+            error = verdict.error or DdsError()
+            error.args = (said,)
+            return Ending(verdict.outcome, said, error=error)
+        if verdict.outcome is Outcome.FAILED:
+            said = f"{name} failed {waited}: {verdict.reason}.{asked} Look for its cause under Backup and Recovery of "
+            said += "the instance in the console; then clear the task that makes the backup, to make a new one."
+        elif verdict.outcome is Outcome.NOT_FOUND:
+            said = f"{name} was not found: {verdict.reason}.{asked} Check that the job id is that of this instance and "
+            said += "region; a longer not_found_grace helps where the service is slow to list a job."
+        else:
+            said = f"{name} was not good at its deadline, {waited}. Last seen: {verdict.reason}.{asked} The backup may "
+            said += "still be running; the service has no call to cancel it. Raise timeout, or clear this task to wait "
+            said += "on for the same job."
+        return Ending(verdict.outcome, said)
+
+    def remembered(self) -> dict[str, Any]:
+        """Return the memory as plain JSON, for a later process that goes on with this wait."""
+        return asdict(self.memory)
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take over the memory that :meth:`remembered` gave."""
+        self.memory = Memory(**{**memory, "words": tuple(memory.get("words", ()))})
+
+    @property
+    def _name(self) -> str:
+        return f"{self.target.backup_job_id} of {self.target.db_instance_id}"
+
+
+def duration(seconds: float) -> str:
+    """Return a span as people write it: ``45s``, ``3m10s``, ``2h05m``."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
