@@ -1,6 +1,6 @@
-"""A real Airflow in a scratch directory: scheduler, triggerer, DAG processor and API server on the loopback.
+"""A real Airflow in a scratch directory, with an emulator of the service, all on the loopback interface.
 
-    with AirflowBox(dag_folders=[Path("example_dags")]) as box:
+    with AirflowBox(dag_folders=[Path("example_dags")], speed=12) as box:
         run_id = box.api.start("dds_backup_gate")
 
 Everything is stopped and deleted at the end of the block, whatever happens in it. ``BOX_KEEP=1`` in the
@@ -16,12 +16,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev.airflow_api import AirflowApi
-from dev.airflow_env import AirflowSettings, server_environment
-from dev.processes import Component, LeftRunningError, Reaper, session_members, stop_all
+from dev.airflow_env import AirflowSettings, base_environment, server_environment
+from dev.emulator import EmulatorControl, emulator_command, read_port
+from dev.processes import Component, LeftRunningError, Reaper, session_members, stop_all, uninterrupted
 from dev.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -42,20 +44,28 @@ ROLES = {
 
 
 class AirflowBox:
-    """A scratch Airflow, and what belongs to it; a context manager.
+    """Scheduler, triggerer, DAG processor, API server and emulator; a context manager.
+
+    The connection ``dds_default`` leads to the emulator.
 
     :param dag_folders: directories whose files are copied to the DAGs folder
+    :param speed: how much faster than the service the emulator is
     :param say: called with a line on what is happening
     """
 
-    def __init__(self, dag_folders: Sequence[Path], say: Callable[[str], object] = LOG.info) -> None:
+    emulator: EmulatorControl
+
+    def __init__(self, dag_folders: Sequence[Path], *, speed: float, say: Callable[[str], object] = LOG.info) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="dds-airflow-"))
         self.keep = os.environ.get("BOX_KEEP") == "1"
         self.settings = AirflowSettings(self.directory / "airflow", free_port())
         self.api = AirflowApi(self.settings.url, self.settings.user, self.settings.password)
+        self._clients = ExitStack()
+        self._clients.callback(self.api.close)
         self.components: dict[str, Component] = {}
         self.environment = server_environment(self.settings)
         self._dag_folders = dag_folders
+        self._speed = speed
         self._say = say
         self._sessions: list[int] = []
         self._reaper = Reaper(None if self.keep else self.directory)
@@ -75,12 +85,18 @@ class AirflowBox:
         for folder in self._dag_folders:
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(folder, self.settings.dags, dirs_exist_ok=True, ignore=ignore)
+        self._say(f"starting the emulator of ApsaraDB for MongoDB, {self._speed:g} times as fast as the service")
+        port_file = self.directory / "emulator.port"
+        self.launch("emulator", emulator_command(port_file, self._speed), base_environment(self.directory))
         self._say("making Airflow's database")
         self.airflow("db", "migrate")
-        self._say(f"starting {', '.join(ROLES)}")
+        self._say(f"starting Airflow's {', '.join(ROLES)}")
         for role in ROLES:
             self.start_component(role)
+        self.emulator = EmulatorControl(read_port(port_file))
+        self._clients.callback(self.emulator.close)
         self.wait_until_healthy()
+        self.api.create_connection(self.emulator.connection())
 
     def wait_until_healthy(self, timeout: float = 120) -> None:
         """Wait until the API server answers that all components are alive."""
@@ -107,9 +123,10 @@ class AirflowBox:
 
         :raises LeftRunningError: if a process of the box is still alive
         """
-        self.api.close()
-        stop_all(self.components.values())
-        self._reaper.close()
+        with uninterrupted():
+            self._clients.close()
+            stop_all(self.components.values())
+            self._reaper.close()
         if left := self.running():
             raise LeftRunningError(f"still running: {left}")
 
@@ -161,9 +178,7 @@ class AirflowCommandError(Exception):
     """An ``airflow`` command failed."""
 
 
-def run_airflow(
-    arguments: Sequence[str], environment: dict[str, str], cwd: Path, timeout: float = 120
-) -> str:
+def run_airflow(arguments: Sequence[str], environment: dict[str, str], cwd: Path, timeout: float = 120) -> str:
     """Run an ``airflow`` command to its end and return its standard output.
 
     :raises AirflowCommandError: with the end of all it printed

@@ -16,9 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-HEADER = (
-    "# Written by `make constraints`: the versions that this project is tested with on Python {python}.\n"
-)
+HEADER = "# Written by `make constraints`: the versions that this project is tested with on Python {python}.\n"
 PINNED = re.compile(r"[A-Za-z0-9._-]+==[^\s@]+")
 
 
@@ -53,9 +51,7 @@ def resolve(command: str) -> list[str]:
         subprocess.run([command, "-m", "venv", str(venv)], check=True)
         pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
         subprocess.run([*pip, "install", "--quiet", "--prefer-binary", "-e", f"{ROOT}[dev]"], check=True)
-        frozen = subprocess.run(
-            [*pip, "freeze", "--exclude-editable"], check=True, capture_output=True, text=True
-        )
+        frozen = subprocess.run([*pip, "freeze", "--exclude-editable"], check=True, capture_output=True, text=True)
     return [line for line in frozen.stdout.splitlines() if PINNED.fullmatch(line)]
 
 

@@ -10,14 +10,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class ProcessDiedError(Exception):
@@ -31,9 +33,7 @@ class LeftRunningError(Exception):
 class Component:
     """One process in a session of its own, its output in a file."""
 
-    def __init__(
-        self, role: str, command: list[str], *, env: Mapping[str, str], log: Path, cwd: Path
-    ) -> None:
+    def __init__(self, role: str, command: list[str], *, env: Mapping[str, str], log: Path, cwd: Path) -> None:
         self.role = role
         self.log = log
         with log.open("ab") as out:
@@ -82,35 +82,34 @@ class Component:
 
 
 def stop_all(components: Iterable[Component], grace: float = 15) -> None:
-    """End several sessions together, by force what is still there after ``grace`` seconds.
-
-    Ctrl-C cannot interrupt it half way.
-    """
+    """End several sessions together, by force what is still there after ``grace`` seconds."""
     components = list(components)
     sessions = [component.session for component in components]
-    interrupt = _ignore_interrupts()
+    for component in components:
+        component.terminate()
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline and any(component.poll() is None for component in components):
+        time.sleep(0.05)
+    settled = time.monotonic() + 2  # children may need a moment to notice that their leader is gone
+    while time.monotonic() < settled and session_members(sessions):
+        time.sleep(0.05)
+    for component in components:
+        component.kill()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Do not let Ctrl-C and its like break off a clean-up half way (outside the main thread: no effect)."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
-        for component in components:
-            component.terminate()
-        deadline = time.monotonic() + grace
-        while time.monotonic() < deadline and any(component.poll() is None for component in components):
-            time.sleep(0.05)
-        settled = time.monotonic() + 2  # children may need a moment to notice that their leader is gone
-        while time.monotonic() < settled and session_members(sessions):
-            time.sleep(0.05)
-        for component in components:
-            component.kill()
+        yield
     finally:
-        if interrupt is not None:
-            signal.signal(signal.SIGINT, interrupt)
-
-
-def _ignore_interrupts() -> signal.Handlers | None:
-    """Ignore SIGINT where that is possible (the main thread); return what was set before."""
-    try:
-        return signal.signal(signal.SIGINT, signal.SIG_IGN)  # type: ignore[return-value]
-    except ValueError:
-        return None
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def session_members(sessions: Iterable[int]) -> list[psutil.Process]:
