@@ -63,6 +63,7 @@ class RpcEndpoint:
             response = _error_answer(error, request, request_id)
         if not isinstance(response, ConnectionReset):
             recorder.note(request_id, status=response.status_code)
+        recorder.log(request_id)
         return response
 
     async def _answer(

@@ -20,20 +20,25 @@ if TYPE_CHECKING:
 class Box:
     """The service with its gatekeeper, faults and request log.
 
-    :param prepare: puts the box into its first state: makes the service and adds the first faults
+    :param service: the service
+    :param prepare: adds what a fresh service does not have: the first faults, outcomes and running jobs
     :param wall_clock: what dates of requests are compared with
     """
 
-    def __init__(self, prepare: Callable[[FaultBook], Service], wall_clock: Clock = time.time) -> None:
+    def __init__(
+        self, service: Service, prepare: Callable[[Service, FaultBook], None], wall_clock: Clock = time.time
+    ) -> None:
+        self.service = service
         self._prepare = prepare
         self.faults = FaultBook()
         self.recorder = Recorder()
         self.gatekeeper = Gatekeeper(wall_clock)
         self.stopping = asyncio.Event()
-        self.service = prepare(self.faults)
+        prepare(service, self.faults)
 
     def reset(self) -> None:
         """Go back to the first state and forget all requests."""
         self.faults.clear()
         self.recorder.clear()
-        self.service = self._prepare(self.faults)
+        self.service.reset()
+        self._prepare(self.service, self.faults)

@@ -106,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(emulator: Emulator, stop: threading.Event, port_file: Path | None) -> int:
     try:
         emulator.start()
+    except InvalidInputError as error:
+        return _fail(str(error))
     except OSError as error:
         return _fail(f"cannot serve on {emulator.host} port {emulator.port}: {error.strerror or error}")
     try:

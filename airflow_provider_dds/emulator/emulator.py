@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from .app import build_app
 from .box import Box
-from .faults import Fault, FaultBook, FaultKind
+from .faults import Fault, FaultKind
 from .scenario import Scenario
 from .server import ServerThread, bound_socket
 
@@ -34,7 +34,7 @@ class Emulator:
     :param speed: every duration of the service is divided by this; None: the scenario's, or 60
     :param clock: the service's present in epoch seconds; the machine's when left out
     :param readings: how open questions of the documentation are played; None: the scenario's, or the defaults
-    :param scenario: a scenario, or the path of its JSON file
+    :param scenario: a scenario, its JSON as a dict, or the path of its JSON file
     :param host: address to listen on
     :param ssl_certfile: PEM file with the certificate, to serve HTTPS
     :param ssl_keyfile: PEM file with its key
@@ -47,7 +47,7 @@ class Emulator:
         speed: float | None = None,
         clock: Clock | None = None,
         readings: Readings | None = None,
-        scenario: Scenario | str | os.PathLike[str] | None = None,
+        scenario: Scenario | dict[str, Any] | str | os.PathLike[str] | None = None,
         *,
         host: str = "127.0.0.1",
         ssl_certfile: str | None = None,
@@ -56,6 +56,8 @@ class Emulator:
     ) -> None:
         if scenario is None:
             scenario = Scenario()
+        elif isinstance(scenario, dict):
+            scenario = Scenario.from_json(scenario)
         elif not isinstance(scenario, Scenario):
             scenario = Scenario.load(scenario)
         if speed is not None:
@@ -65,18 +67,15 @@ class Emulator:
         self.scenario = scenario
         self.host = host
         self.port = port
-        self._clock = clock
         self._tls = {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile} if ssl_certfile else {}
-        self._box = Box(self._prepare, wall_clock)
+        self._box = Box(scenario.make_service(clock), scenario.prepare, wall_clock)
         self._thread: ServerThread | None = None
-
-    def _prepare(self, faults: FaultBook) -> Service:
-        return self.scenario.prepare(self._clock, faults)
 
     def start(self) -> None:
         """Begin to serve; return when requests are answered.
 
-        :raises OSError: the port is taken, or a certificate file cannot be read
+        :raises OSError: the port is taken
+        :raises InvalidInputError: a certificate or key file is missing or bad
         """
         self._box.stopping = asyncio.Event()
         listener = bound_socket(self.host, self.port)
@@ -109,7 +108,7 @@ class Emulator:
 
     @property
     def service(self) -> Service:
-        """The service behind the HTTP side; another object after :meth:`reset`."""
+        """The service behind the HTTP side."""
         return self._box.service
 
     @property

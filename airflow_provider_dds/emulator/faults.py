@@ -7,6 +7,8 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from .operations import OPERATIONS
+
 FaultKind = Literal[
     "throttle",
     "error",
@@ -74,6 +76,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
             raise ValueError(f"kind: {self.kind!r} is none of {', '.join(get_args(FaultKind))}")
+        if self.action is not None and self.action not in OPERATIONS:
+            raise ValueError(f"action: {self.action!r} is none of {', '.join(OPERATIONS)}")
         if self.times is not None and self.times < 1:
             raise ValueError("times: must be at least 1, or null")
         if self.after < 0:

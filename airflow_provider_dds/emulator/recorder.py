@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_logger = logging.getLogger(__name__)
 
 KEPT = 100_000
 """How many requests are kept; older ones are forgotten."""
@@ -93,6 +96,20 @@ class Recorder:
             known = self._by_id.get(request_id)
             if known is not None:
                 self._by_id[request_id] = replace(known, **changes)
+
+    def log(self, request_id: str) -> None:
+        """Write a request and what became of it to the program's log."""
+        with self._lock:
+            request = self._by_id.get(request_id)
+        if request is not None:
+            _logger.info(
+                "%s %s: %s %s%s",
+                request.action,
+                request.params,
+                request.status or "no answer",
+                request.code or "",
+                f" (fault {request.fault})" if request.fault else "",
+            )
 
     def requests(self, action: str | None = None) -> list[RecordedRequest]:
         """Return the requests (of an action) in the order they came."""

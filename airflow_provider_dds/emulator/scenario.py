@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .credentials import DEFAULT_CREDENTIAL, Credential
 from .faults import Fault  # noqa: TC001 - field types are read when a scenario is loaded
@@ -78,23 +78,30 @@ class Scenario:
         :raises InvalidInputError: the file is not a scenario; the text names the place inside it
         :raises OSError: the file cannot be read
         """
-        text = Path(path).read_text(encoding="utf-8")
         try:
-            data = json.loads(text)
+            data = json.loads(Path(path).read_bytes())
         except ValueError as error:
             raise InvalidInputError(f"not JSON: {error}") from None
+        return cls.from_json(data)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Scenario:
+        """Read a scenario from parsed JSON.
+
+        :raises InvalidInputError: it is not a scenario; the text names the place inside it
+        """
         return build(cls, data)
 
     def all_instances(self) -> list[Instance]:
-        """Return the instances to start with, each a fresh copy."""
+        """Return the instances to start with, the scenario's own replacing default ones of the same id."""
         first = default_instances() if self.default_instances else []
         by_id = {instance.instance_id: instance for instance in first}
-        by_id.update({instance.instance_id: Instance(**vars(instance)) for instance in self.instances})
+        by_id.update({instance.instance_id: instance for instance in self.instances})
         return list(by_id.values())
 
-    def prepare(self, clock: Clock | None, faults: FaultBook) -> Service:
-        """Make a service in this state and add the faults to a book."""
-        service = Service(
+    def make_service(self, clock: Clock | None) -> Service:
+        """Make a service with the scenario's instances, credentials and readings."""
+        return Service(
             clock,
             speed=self.speed,
             readings=self.readings,
@@ -103,10 +110,12 @@ class Scenario:
             credentials=self.credentials,
             any_instance=self.any_instance,
         )
+
+    def prepare(self, service: Service, faults: FaultBook) -> None:
+        """Queue the scenario's outcomes, start its automatic backups and switch its faults on."""
         for queued in self.outcomes:
             service.next_job(queued.instance_id, queued.outcome, count=queued.count)
         for instance_id in self.automatic_backups:
             service.start_automatic_backup(instance_id)
         for fault in self.faults:
             faults.add(fault)
-        return service

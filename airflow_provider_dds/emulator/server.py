@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .answers import TRANSPORT
+from .validate import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,11 +25,15 @@ STOP_SECONDS = 5.0
 
 
 class TransportInScope(H11Protocol):
-    """Hands each request its connection's transport, in the scope's ``state``."""
+    """Hands each request its connection's transport, in the scope's ``state``.
+
+    It writes no access log: that would show the query, where the older signature form has keys and tokens.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Remember the transport for all requests of the connection."""
         super().connection_made(transport)
+        self.access_log = False
         self.app_state = {**self.app_state, TRANSPORT: transport}
 
 
@@ -78,6 +83,7 @@ class _Server(uvicorn.Server):
 class ServerThread:
     """An application served on a bound socket by a daemon thread.
 
+    :raises InvalidInputError: a certificate or key file is missing or bad
     :param app: the application
     :param listener: the socket
     :param options: further options of ``uvicorn.Config``
@@ -95,6 +101,10 @@ class ServerThread:
             timeout_keep_alive=60,
             **options,
         )
+        try:
+            config.load()
+        except OSError as error:
+            raise InvalidInputError(f"ssl_certfile, ssl_keyfile: {error}") from error
         self._listener = listener
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -117,14 +127,9 @@ class ServerThread:
         self._thread.join(STOP_SECONDS * 2)
         self._listener.close()
 
-    def join(self, seconds: float) -> bool:
-        """Wait for the thread to end; True if it has."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
     def _run(self) -> None:
         try:
-            self._server.run([self._listener])
+            asyncio.run(self._server.serve([self._listener]))
         except BaseException as failure:
             self._failure = failure
             logging.getLogger(__name__).exception("The emulator's server ended")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .credentials import DEFAULT_CREDENTIAL, Credential
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .clock import Clock
 
 DEFAULT_RETENTION_DAYS = 7
+FIRST_JOB_ID = 775051
+FIRST_SET_ID = 56640001
 
 
 def default_instances() -> list[Instance]:
@@ -78,21 +80,27 @@ class Service:
             raise ValueError("speed: must be more than 0")
         self.clock: Clock = time.time if clock is None else clock
         self.speed = speed
-        self.readings = Readings() if readings is None else readings
         self.timing = Timing() if timing is None else timing
         self.any_instance = any_instance
         self.lock = threading.RLock()
-        keys = [DEFAULT_CREDENTIAL] if credentials is None else list(credentials)
-        if not keys:
+        self._first_readings = Readings() if readings is None else readings
+        self._first_instances = default_instances() if instances is None else list(instances)
+        self._first_credentials = [DEFAULT_CREDENTIAL] if credentials is None else list(credentials)
+        if not self._first_credentials:
             raise ValueError("credentials: at least one is needed")
-        self.credentials = {key.access_key_id: key for key in keys}
-        self.instances: dict[str, Instance] = {}
-        self._jobs: list[Job] = []
-        self._outcomes: defaultdict[str, deque[JobOutcome]] = defaultdict(deque)
-        self._last_job = 775050
-        self._last_set = 56640000
-        for instance in default_instances() if instances is None else instances:
-            self.instances[instance.instance_id] = instance
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the first readings, instances and credentials, without any jobs."""
+        with self.lock:
+            self.readings = self._first_readings
+            self.credentials = {key.access_key_id: key for key in self._first_credentials}
+            self.instances = {first.instance_id: replace(first) for first in self._first_instances}
+            self._jobs: list[Job] = []
+            self._jobs_of: defaultdict[str, list[Job]] = defaultdict(list)
+            self._outcomes: defaultdict[str, deque[JobOutcome]] = defaultdict(deque)
+            self._last_job = FIRST_JOB_ID - 1
+            self._last_set = FIRST_SET_ID - 1
 
     @property
     def now(self) -> float:
@@ -154,11 +162,8 @@ class Service:
         """Return the jobs of an instance (or of all), oldest first, as they are now."""
         with self.lock:
             now = self.now
-            return [
-                JobState(job, job.look(now))
-                for job in self._jobs
-                if instance_id is None or job.instance_id == instance_id
-            ]
+            jobs = self._jobs if instance_id is None else self._jobs_of[instance_id]
+            return [JobState(job, job.look(now)) for job in jobs]
 
     def call(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         """Perform an operation and return its answer without ``RequestId``.
@@ -217,6 +222,7 @@ class Service:
         if instance.kind is InstanceKind.CLOUD_CLUSTER:
             job.cluster_backup_id = f"cb-emulated{job.job_id}"
         self._jobs.append(job)
+        self._jobs_of[instance.instance_id].append(job)
         return job
 
     def _new_sets(self, instance: Instance, job_id: str) -> list[SetIds]:
