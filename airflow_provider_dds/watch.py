@@ -2,12 +2,13 @@
 
 Whoever waits (sensor, trigger, operator) drives a :class:`BackupWatch`::
 
-    seen = hook.run(watch.look())          # or: await hook.arun(watch.look())
-    verdict = watch.conclude(seen, now)    # wait: sleep watch.next_wait(now, jitter), and again
+    look = watch.look_with(hook.run)       # or: await watch.alook_with(hook.arun)
+    verdict = watch.conclude(look, now)    # to wait: sleep watch.next_wait(now, jitter), and look again
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.verdict import Look, Memory, Outcome, Terms, Verdict, judge
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from airflow_provider_dds.operations import Steps
 
 
@@ -96,6 +99,20 @@ class BackupWatch:
         look, self.target = yield from look_at(self.target, confirm_backup_set=self.terms.confirm_backup_set)
         return look
 
+    def look_with(self, run: Callable[[Steps[Look]], Look]) -> Look:
+        """Look once, by ``hook.run``; an error of the API is something seen, too."""
+        try:
+            return run(self.look())
+        except DdsError as error:
+            return Look(error=error)
+
+    async def alook_with(self, arun: Callable[[Steps[Look]], Awaitable[Look]]) -> Look:
+        """Look once, by ``hook.arun``."""
+        try:
+            return await arun(self.look())
+        except DdsError as error:
+            return Look(error=error)
+
     def conclude(self, look: Look, now: float) -> Verdict:
         """Take in a look and return what it means."""
         verdict, self.memory = judge(look, self.memory, self.terms, now)
@@ -116,6 +133,12 @@ class BackupWatch:
     def remembers(self) -> bool:
         """Whether the next verdict depends on when something was seen, so that the memory must not be lost."""
         return self.memory.finished_at is not None or self.memory.misses > 0
+
+    def report(self, log: Any, verdict: Verdict, now: float, wait: float | None) -> None:
+        """Log one line for a look that does not end the wait; at warning where it failed or showed something odd."""
+        log.log(logging.WARNING if verdict.error else logging.INFO, "%s", self.line(verdict, now, wait))
+        if verdict.warning:
+            log.warning("%s", verdict.warning)
 
     def line(self, verdict: Verdict, now: float, wait: float | None) -> str:
         """Return the log line of a look: ``Backup 17 of dds-x: Backuping 18 %, running 3m10s; next look in 30s``."""
@@ -139,7 +162,8 @@ class BackupWatch:
             job = (self.last.job if self.last else None) or self.target.job
             sets = self.last.sets if self.last else ()
             facts = backup_facts(self.target.db_instance_id, self.target.backup_job_id, job, sets)
-            return Ending(verdict.outcome, f"{name} is good {waited}: {verdict.reason}.", facts)
+            warning = f" Warning: {verdict.warning}" if verdict.warning else ""
+            return Ending(verdict.outcome, f"{name} is good {waited}: {verdict.reason}.{warning}", facts)
         if verdict.outcome is Outcome.ERROR:
             said = f"{name} cannot be watched. {verdict.reason}"
             error = verdict.error or DdsError()

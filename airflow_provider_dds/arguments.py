@@ -1,0 +1,115 @@
+"""Checks of operator and sensor arguments: each error names the argument, the value and the fix."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_dds.exceptions import DdsConfigurationError
+
+BACKUP_METHODS = ("Snapshot", "Physical", "Logical")
+IF_BACKUP_RUNNING = ("wait", "adopt", "fail")
+_NOTHING = ("", "None", "null")
+
+
+def is_literal(value: Any) -> bool:
+    """Whether a templated argument already has its final value when the DAG is parsed."""
+    return value is None or isinstance(value, (int, float)) or (isinstance(value, str) and "{{" not in value)
+
+
+def required_id(name: str, value: Any) -> str:
+    """Return a rendered id as clean text.
+
+    :raises DdsConfigurationError: it is empty, None (also as the text that Jinja makes of it), or not one value.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        kind = "None" if value is None else f"a {type(value).__name__}"
+        raise DdsConfigurationError(f"{name} is {kind} after rendering; it must be one id.{_HINTS.get(name, '')}")
+    clean = str(value).strip()
+    if clean in _NOTHING:
+        raise DdsConfigurationError(f"{name} is {value!r} after rendering; it must be an id.{_HINTS.get(name, '')}")
+    return clean
+
+
+def optional_text(name: str, value: Any) -> str | None:
+    """Return a rendered text, None for nothing.
+
+    :raises DdsConfigurationError: it is not text.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
+        return None
+    if not isinstance(value, str):
+        raise DdsConfigurationError(f"{name} is {value!r} after rendering; it must be text.")
+    return value.strip()
+
+
+def backup_method(value: Any) -> str | None:
+    """Return a rendered backup method, None to leave it to the service.
+
+    :raises DdsConfigurationError: it is none of the service's.
+    """
+    method = optional_text("backup_method", value)
+    if method is not None and method not in BACKUP_METHODS:
+        raise DdsConfigurationError(
+            f"backup_method is {value!r}; it must be one of {', '.join(BACKUP_METHODS)}, or None (the service chooses)."
+        )
+    return method
+
+
+def backup_retention_period(value: Any) -> int | None:
+    """Return a rendered retention in days, None for the instance's policy.
+
+    :raises DdsConfigurationError: it is neither 7 to 730 nor -1.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
+        return None
+    try:
+        days = int(str(value).strip())
+    except ValueError:
+        days = 0
+    if isinstance(value, bool) or not (days == -1 or 7 <= days <= 730):
+        raise DdsConfigurationError(
+            f"backup_retention_period is {value!r}; it must be 7 to 730 days, or -1 to keep the backup for ever."
+        )
+    return days
+
+
+def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """Return a value that is one of those allowed.
+
+    :raises DdsConfigurationError: it is another.
+    """
+    if value not in allowed:
+        raise DdsConfigurationError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+    return str(value)
+
+
+def seconds(name: str, value: float | timedelta, *, zero: bool = False) -> float:
+    """Return a span as seconds.
+
+    :param zero: whether 0 has a meaning.
+    :raises DdsConfigurationError: it is negative, not a number, or 0 where that has no meaning.
+    """
+    span = value.total_seconds() if isinstance(value, timedelta) else value
+    is_number = isinstance(span, (int, float)) and not isinstance(span, bool)
+    if not is_number or not (0 < span < float("inf") or (zero and span == 0)):
+        least = "0 or more" if zero else "more than 0"
+        raise DdsConfigurationError(f"{name} is {value!r}; it must be {least} seconds, as a number or a timedelta.")
+    return float(span)
+
+
+def interval_within(poke_interval: float, timeout: float) -> None:
+    """Check that there is time for a second look.
+
+    :raises DdsConfigurationError: the interval is longer than the timeout.
+    """
+    if poke_interval > timeout:
+        raise DdsConfigurationError(
+            f"poke_interval ({poke_interval:g} s) is longer than timeout ({timeout:g} s); make it shorter."
+        )
+
+
+_HINTS = {
+    "db_instance_id": " It is the id of the instance, such as dds-bp1....",
+    "backup_job_id": " Pass the output of the task that makes the backup; that task must have run, not been skipped.",
+}

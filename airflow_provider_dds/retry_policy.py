@@ -1,0 +1,56 @@
+"""The default retry policy of operator and sensor (Airflow 3.3 and later)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_dds.compat import retry_policies
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsBackupRunningError,
+    DdsConfigurationError,
+    DdsInstanceBusyError,
+    DdsInvalidRequestError,
+    DdsNotFoundError,
+    DdsThrottledError,
+)
+
+AT_ONCE = (DdsConfigurationError, DdsAccessDeniedError, DdsNotFoundError, DdsInvalidRequestError)
+"""Errors that the next try would only repeat."""
+SPACED_OUT = (DdsThrottledError, DdsInstanceBusyError, DdsBackupRunningError)
+"""Errors that pass with time."""
+SPACE = timedelta(minutes=5)
+
+
+def default_retry_policy() -> Any:
+    """Return a policy that fails at once what a retry cannot mend and spaces out what needs time.
+
+    :return: an ``ExceptionRetryPolicy``; None before Airflow 3.3, where the task's ``retries`` alone decide.
+    """
+    policies = retry_policies()
+    if policies is None:
+        return None
+    fail, retry = policies.RetryAction.FAIL, policies.RetryAction.RETRY
+    return policies.ExceptionRetryPolicy(
+        rules=[
+            policies.RetryRule(
+                exception=[*AT_ONCE],
+                action=fail,
+                reason="A retry would get the same answer.",
+            ),
+            policies.RetryRule(
+                exception=[*SPACED_OUT],
+                action=retry,
+                retry_delay=SPACE,
+                reason="It passes with time.",
+            ),
+        ]
+    )
+
+
+def with_default_retry_policy(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return an operator's arguments with the default policy, unless they bring one."""
+    if kwargs.get("retry_policy") is None and (policy := default_retry_policy()) is not None:
+        return {**kwargs, "retry_policy": policy}
+    return kwargs

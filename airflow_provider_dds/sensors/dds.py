@@ -1,0 +1,215 @@
+"""Sensor that waits for one backup of ApsaraDB for MongoDB."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_dds import arguments
+from airflow_provider_dds.compat import generation_of, task_state_store
+from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
+from airflow_provider_dds.hooks.dds import DdsHook
+from airflow_provider_dds.look import Target
+from airflow_provider_dds.polling import PollPlan
+from airflow_provider_dds.retry_policy import with_default_retry_policy
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger
+from airflow_provider_dds.verdict import Outcome, Terms, Verdict
+from airflow_provider_dds.watch import BackupWatch, Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context
+
+_MEMORY_KEY = "dds_backup_sensor"
+
+
+class DdsBackupSensor(BaseSensorOperator):
+    """Wait until one specific backup is good; fail when it failed, cannot be found, or is not done in time.
+
+    Succeeds only when the job is Finished (or its backup set is Success), and not if the set is known to have failed.
+    What happens in between (throttling, HTTP 5xx, a lost connection) is waited out until ``timeout``; an error that
+    stays (a wrong key, no permission, no such instance) fails the task at once.
+
+    Returns the facts of the backup as a dict: ``db_instance_id``, ``backup_job_id``, ``backup_id``, ``status``,
+    ``backup_method``, ``backup_mode``, ``backup_type``, ``start_time``, ``end_time``, ``size_bytes``, ``expire_time``,
+    ``engine_version``; None where unknown, times as ISO 8601 in UTC. The same in all modes.
+
+    .. seealso::
+        https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-describebackuptasks
+
+    :param db_instance_id: instance id. (templated)
+    :param backup_job_id: job id that ``DdsCreateBackupOperator`` returned. (templated)
+    :param confirm_backup_set: after Finished, look up the backup set: a set that is Failed fails the task, one that
+        does not become visible within ``confirm_timeout`` lets it succeed with a warning.
+    :param confirm_timeout: seconds to wait for the set to become visible.
+    :param not_found_grace: seconds that neither the job nor a set of it may be found before the task fails.
+    :param deferrable: wait in the triggerer, without a worker. Default: ``[operators] default_deferrable``.
+    :param start_from_trigger: like ``deferrable``, and meant to start without a worker, too; for now the first look is
+        made on a worker all the same.
+    :param dds_conn_id: Airflow connection. (templated)
+    :param region_id: region that overrides the connection's. (templated)
+    :param kwargs: arguments of ``BaseSensorOperator``; ``poke_interval`` (seconds, default 60), ``timeout`` (seconds,
+        default 7 days), ``mode``, ``soft_fail``, ``never_fail``, ``exponential_backoff`` and ``max_wait`` mean the same
+        in poke, reschedule and deferrable mode.
+    :raises DdsConfigurationError: an argument or the connection is wrong; nothing was sent.
+    :raises DdsBackupFailedError: the job or its set failed. No retry.
+    :raises DdsBackupNotFoundError: neither was found for ``not_found_grace``. No retry.
+    :raises AirflowSensorTimeout: ``timeout`` passed. No retry.
+    :raises DdsApiError: the API refused for good.
+    """
+
+    template_fields: Sequence[str] = ("db_instance_id", "backup_job_id", "region_id", "dds_conn_id")
+    ui_color = "#d7f0e4"
+
+    _clock: Callable[[], float] = staticmethod(time.time)
+    _sleep: Callable[[float], None] = staticmethod(time.sleep)
+    _random: Callable[[], float] = staticmethod(random.random)
+
+    def __init__(
+        self,
+        *,
+        db_instance_id: str,
+        backup_job_id: str,
+        confirm_backup_set: bool = True,
+        confirm_timeout: float = 600,
+        not_found_grace: float = 300,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = False,
+        dds_conn_id: str = DdsHook.default_conn_name,
+        region_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for name in {"poke_interval", "timeout", "max_wait"} & kwargs.keys():
+            if kwargs[name] is not None:
+                arguments.seconds(name, kwargs[name])
+        super().__init__(**with_default_retry_policy(kwargs))
+        self.db_instance_id = db_instance_id
+        self.backup_job_id = backup_job_id
+        self.confirm_backup_set = confirm_backup_set
+        self.confirm_timeout = arguments.seconds("confirm_timeout", confirm_timeout, zero=True)
+        self.not_found_grace = arguments.seconds("not_found_grace", not_found_grace, zero=True)
+        self.deferrable = deferrable or start_from_trigger
+        self.dds_conn_id = dds_conn_id
+        self.region_id = region_id
+        arguments.interval_within(self.poke_interval, self.timeout)
+        self._watch: BackupWatch | None = None
+        self._hook: DdsHook | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Wait for the backup and return its facts.
+
+        :param context: Airflow's context.
+        """
+        now = self._clock()
+        started_at = now
+        if self.reschedule and not self.deferrable:
+            first = context["ti"].get_first_reschedule_date(context)
+            started_at = first.timestamp() if first else now
+        self._watch = BackupWatch(
+            Target(
+                arguments.required_id("db_instance_id", self.db_instance_id),
+                arguments.required_id("backup_job_id", self.backup_job_id),
+            ),
+            Terms(started_at + self.timeout, self.confirm_backup_set, self.confirm_timeout, self.not_found_grace),
+            PollPlan(
+                self.poke_interval, self.exponential_backoff, self.max_wait.total_seconds() if self.max_wait else None
+            ),
+            started_at,
+        )
+        self._hook = DdsHook(self._conn_id(), arguments.optional_text("region_id", self.region_id))
+        return super().execute(context)
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Look once. In deferrable mode a wait goes on in the triggerer, in the other modes Airflow calls this again.
+
+        :param context: Airflow's context.
+        """
+        watch, hook = self._watch, self._hook
+        if watch is None or hook is None:
+            raise RuntimeError("poke() belongs to execute(), which prepares it.")
+        memory = _Memory(context, watch) if self.reschedule and not self.deferrable else None
+        if memory:
+            memory.recall()
+        while True:
+            verdict, now = self._look(watch, hook)
+            if verdict.outcome is not Outcome.WAIT:
+                return PokeReturnValue(True, self._result(watch.ending(verdict, now)))
+            wait = watch.next_wait(now, self._random())
+            watch.report(self.log, verdict, now, wait)
+            self._next_wait = wait
+            if self.deferrable:
+                trigger = DdsBackupTrigger.for_watch(watch, hook)
+                self.defer(trigger=trigger, method_name="execute_complete", timeout=trigger.timeout(now))
+            if memory is None or memory.keep():
+                return False
+            # No store to keep the memory in: what depends on it is waited for here, at most for the two graces.
+            self._sleep(wait)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Return what the trigger found, or raise what it stands for.
+
+        :param context: Airflow's context.
+        :param event: the trigger's :class:`~airflow_provider_dds.watch.Ending` as JSON.
+        """
+        try:
+            return self._result(Ending.from_json(event))
+        except DdsError as error:
+            if self.never_fail:
+                raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+            raise
+
+    def _look(self, watch: BackupWatch, hook: DdsHook) -> tuple[Verdict, float]:
+        look = watch.look_with(hook.run)
+        now = self._clock()
+        return watch.conclude(look, now), now
+
+    def _result(self, ending: Ending) -> dict[str, Any]:
+        try:
+            facts = ending.result()
+        except DdsTimeoutError as error:
+            raise AirflowSensorTimeout(str(error)) from None
+        self.log.info("%s", ending.text)
+        return facts
+
+    def _get_next_poke_interval(
+        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
+        """Return the wait that the last look led to, so that all modes space their looks alike."""
+        return self._next_wait
+
+    def _conn_id(self) -> str:
+        return arguments.optional_text("dds_conn_id", self.dds_conn_id) or DdsHook.default_conn_name
+
+    _next_wait: float = 60.0
+
+
+class _Memory:
+    """What a sensor in reschedule mode remembers from one process to the next, in the task state store."""
+
+    def __init__(self, context: Context, watch: BackupWatch) -> None:
+        self.store = task_state_store(context)
+        self.watch = watch
+        self.wait_of = [generation_of(context), context["ti"].try_number, watch.target.backup_job_id]
+
+    def recall(self) -> None:
+        stored = self.store.get(_MEMORY_KEY) if self.store else None
+        if isinstance(stored, dict) and stored.get("wait_of") == self.wait_of:
+            self.watch.recall(stored["memory"])
+
+    def keep(self) -> bool:
+        """Store the memory; False where it matters and there is no store."""
+        if self.store is None:
+            return not self.watch.remembers
+        self.store.set(_MEMORY_KEY, {"wait_of": self.wait_of, "memory": self.watch.remembered()})
+        return True

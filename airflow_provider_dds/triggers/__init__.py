@@ -1,0 +1,1 @@
+"""Triggers: the waits that hold no worker."""

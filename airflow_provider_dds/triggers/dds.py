@@ -1,0 +1,198 @@
+"""Triggers that wait in the triggerer: for one backup, and for an instance that can take a backup."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_dds.api_errors import is_transient
+from airflow_provider_dds.creation import what_holds
+from airflow_provider_dds.exceptions import DdsError
+from airflow_provider_dds.hooks.dds import DdsHook
+from airflow_provider_dds.look import Target
+from airflow_provider_dds.polling import PollPlan, next_wait
+from airflow_provider_dds.verdict import Outcome, Terms
+from airflow_provider_dds.watch import BackupWatch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TRIGGER_MARGIN = timedelta(seconds=60)
+"""How much later than the trigger's own deadline Airflow ends a deferral whose triggerer is gone."""
+
+
+class _DdsTrigger(BaseTrigger):
+    """What both triggers share: plain JSON arguments, a clock and a random number that tests replace."""
+
+    deadline: float
+
+    _clock = staticmethod(time.time)
+    _random = staticmethod(random.random)
+    _sleep = staticmethod(asyncio.sleep)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
+        self._kwargs = kwargs
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments to build this trigger anew: plain JSON, no secret."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", dict(self._kwargs)
+
+    def timeout(self, now: float) -> timedelta:
+        """Return the timeout for ``defer``: the trigger's own deadline fires first."""
+        return timedelta(seconds=max(0.0, self.deadline - now)) + TRIGGER_MARGIN
+
+
+class DdsBackupTrigger(_DdsTrigger):
+    """Wait for one backup job until it is good, has failed, or the deadline passes.
+
+    Fires once, with :class:`airflow_provider_dds.watch.Ending` as JSON. Begun anew after a restart of the triggerer it
+    simply goes on: the deadline is absolute, and the graces for what is not visible begin again.
+
+    :param db_instance_id: instance id.
+    :param backup_job_id: job id.
+    :param dds_conn_id: Airflow connection.
+    :param region_id: region that overrides the connection's.
+    :param started_at: epoch seconds at which the wait began.
+    :param deadline: epoch seconds at which it ends.
+    :param poke_interval: seconds between two looks.
+    :param exponential_backoff: let the interval grow with the time waited.
+    :param max_wait: longest interval in seconds.
+    :param confirm_backup_set: after Finished, look up the backup set.
+    :param confirm_timeout: seconds for the set to become visible.
+    :param not_found_grace: seconds that the job may be nowhere to be seen.
+    """
+
+    def __init__(
+        self,
+        *,
+        db_instance_id: str,
+        backup_job_id: str,
+        dds_conn_id: str,
+        region_id: str | None,
+        started_at: float,
+        deadline: float,
+        poke_interval: float = 60.0,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
+        confirm_backup_set: bool = True,
+        confirm_timeout: float = 600.0,
+        not_found_grace: float = 300.0,
+    ) -> None:
+        super().__init__(
+            db_instance_id=db_instance_id,
+            backup_job_id=backup_job_id,
+            dds_conn_id=dds_conn_id,
+            region_id=region_id,
+            started_at=started_at,
+            deadline=deadline,
+            poke_interval=poke_interval,
+            exponential_backoff=exponential_backoff,
+            max_wait=max_wait,
+            confirm_backup_set=confirm_backup_set,
+            confirm_timeout=confirm_timeout,
+            not_found_grace=not_found_grace,
+        )
+        self.deadline = deadline
+        self.hook = DdsHook(dds_conn_id, region_id)
+        self.watch = BackupWatch(
+            Target(db_instance_id, backup_job_id),
+            Terms(deadline, confirm_backup_set, confirm_timeout, not_found_grace),
+            PollPlan(poke_interval, exponential_backoff, max_wait),
+            started_at,
+        )
+
+    @classmethod
+    def for_watch(cls, watch: BackupWatch, hook: DdsHook) -> DdsBackupTrigger:
+        """Return the trigger that goes on with a wait that a worker began."""
+        return cls(
+            db_instance_id=watch.target.db_instance_id,
+            backup_job_id=watch.target.backup_job_id,
+            dds_conn_id=hook.dds_conn_id,
+            region_id=hook.region_id,
+            started_at=watch.started_at,
+            deadline=watch.terms.deadline,
+            poke_interval=watch.plan.poke_interval,
+            exponential_backoff=watch.plan.exponential_backoff,
+            max_wait=watch.plan.max_wait,
+            confirm_backup_set=watch.terms.confirm_backup_set,
+            confirm_timeout=watch.terms.confirm_timeout,
+            not_found_grace=watch.terms.not_found_grace,
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until the wait has an ending, and yield it. The worker has just looked: the first look is due later."""
+        await self._sleep(self.watch.next_wait(self._clock(), self._random()))
+        while True:
+            look = await self.watch.alook_with(self.hook.arun)
+            now = self._clock()
+            verdict = self.watch.conclude(look, now)
+            if verdict.outcome is not Outcome.WAIT:
+                ending = self.watch.ending(verdict, now)
+                self.log.info("%s", ending.text)
+                yield TriggerEvent(ending.to_json())
+                return
+            wait = self.watch.next_wait(now, self._random())
+            self.watch.report(self.log, verdict, now, wait)
+            await self._sleep(wait)
+
+
+class DdsInstanceFreeTrigger(_DdsTrigger):
+    """Wait until an instance can take a backup: it is Running and no other backup runs on it, or the deadline passes.
+
+    Fires once, with ``{"reason": what still holds it or None, "record": the record it was given}``.
+
+    :param db_instance_id: instance id.
+    :param dds_conn_id: Airflow connection.
+    :param region_id: region that overrides the connection's.
+    :param deadline: epoch seconds at which the wait ends.
+    :param poke_interval: seconds between two looks.
+    :param record: what the operator remembers of its create, handed back to it.
+    """
+
+    def __init__(
+        self,
+        *,
+        db_instance_id: str,
+        dds_conn_id: str,
+        region_id: str | None,
+        deadline: float,
+        poke_interval: float,
+        record: dict[str, Any],
+    ) -> None:
+        super().__init__(
+            db_instance_id=db_instance_id,
+            dds_conn_id=dds_conn_id,
+            region_id=region_id,
+            deadline=deadline,
+            poke_interval=poke_interval,
+            record=record,
+        )
+        self.db_instance_id = db_instance_id
+        self.deadline = deadline
+        self.plan = PollPlan(poke_interval)
+        self.record = record
+        self.hook = DdsHook(dds_conn_id, region_id)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until the instance is free or the deadline passes; a look that fails for good is left to the worker."""
+        failures = 0
+        while True:
+            left = self.deadline - self._clock()
+            await self._sleep(next_wait(self.plan, elapsed=0, left=left, failures=failures, jitter=self._random()))
+            try:
+                reason, _ = await self.hook.arun(what_holds(self.db_instance_id))
+                failures = 0
+            except DdsError as error:
+                reason, failures = str(error), failures + 1
+                if not is_transient(error):
+                    reason = None
+            if reason is None or self._clock() >= self.deadline:
+                yield TriggerEvent({"reason": reason, "record": self.record})
+                return
+            self.log.info("Waiting to back up %s: %s.", self.db_instance_id, reason)
