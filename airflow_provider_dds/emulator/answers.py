@@ -20,17 +20,13 @@ TRANSPORT = "airflow_provider_dds.emulator.transport"
 """Key of the connection's transport in the ASGI scope's ``state``."""
 
 JSON_TYPE = "application/json;charset=utf-8"
-_HTML = (
-    "<html>\r\n<head><title>{0}</title></head>\r\n<body><center><h1>{0}</h1></center></body>\r\n</html>\r\n"
-)
+_HTML = "<html>\r\n<head><title>{0}</title></head>\r\n<body><center><h1>{0}</h1></center></body>\r\n</html>\r\n"
 
 
 class JsonAnswer(Response):
     """A JSON answer with the service's headers."""
 
-    def __init__(
-        self, body: Any, status: int, request_id: str, headers: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, body: Any, status: int, request_id: str, headers: dict[str, str] | None = None) -> None:
         content = json.dumps(body, ensure_ascii=False).encode()
         super().__init__(content, status, {"x-acs-request-id": request_id, **(headers or {})}, JSON_TYPE)
 
@@ -59,7 +55,7 @@ class CutBody(Response):
 def reset(transport: asyncio.Transport) -> None:
     """Drop a connection at once: with a linger time of 0 the kernel sends RST instead of FIN."""
     connection = transport.get_extra_info("socket")
-    if connection is not None:
+    if connection is not None and not transport.is_closing():
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 

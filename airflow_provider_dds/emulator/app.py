@@ -66,9 +66,7 @@ class RpcEndpoint:
         recorder.log(request_id)
         return response
 
-    async def _answer(
-        self, request: Request, signed: SignedRequest, action: str | None, request_id: str
-    ) -> Response:
+    async def _answer(self, request: Request, signed: SignedRequest, action: str | None, request_id: str) -> Response:
         box = self._box
         if action is None or signed.path != "/":
             raise unknown_action()
@@ -78,9 +76,7 @@ class RpcEndpoint:
         if action not in OPERATIONS:
             raise unknown_action()
         with box.service.lock:
-            credential = box.gatekeeper.admit(
-                signed, box.service.credentials, box.service.readings.missing_parameter
-            )
+            credential = box.gatekeeper.admit(signed, box.service.credentials, box.service.readings.missing_parameter)
         box.recorder.note(request_id, access_key_id=credential.access_key_id)
         if not credential.allows(action):
             raise denied(action, credential.access_key_id)
@@ -139,9 +135,7 @@ class RpcEndpoint:
         """Wait some seconds; False if the client or the emulator goes away before they are over."""
         gone = asyncio.ensure_future(request.receive())
         stopped = asyncio.ensure_future(self._box.stopping.wait())
-        done, pending = await asyncio.wait(
-            (gone, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, pending = await asyncio.wait((gone, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for waiter in pending:
             waiter.cancel()
         return not done

@@ -77,9 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments.parse_args(argv)
     if options.ssl_keyfile and not options.ssl_certfile:
         arguments.error("--ssl-keyfile needs --ssl-certfile")
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -190,6 +190,5 @@ class Emulator:
         connection = self.connection_dict()
         login, password = quote(connection["login"], safe=""), quote(connection["password"], safe="")
         return (
-            f"dds://{login}:{password}@{self.reachable_host}:{self.port}/{self.scheme}"
-            f"?{urlencode(connection['extra'])}"
+            f"dds://{login}:{password}@{self.reachable_host}:{self.port}/{self.scheme}?{urlencode(connection['extra'])}"
         )

@@ -14,9 +14,7 @@ class ServiceError(Exception):
     :param access_denied: ``AccessDeniedDetail`` of the body, for denied actions
     """
 
-    def __init__(
-        self, status: int, code: str, message: str, access_denied: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, access_denied: dict[str, str] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.status = status
         self.code = code
@@ -51,9 +49,7 @@ def invalid_version(version: str | None) -> ServiceError:
 
 def unknown_action() -> ServiceError:
     """Refuse an action that the service does not have."""
-    return ServiceError(
-        404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."
-    )
+    return ServiceError(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
 
 
 def malformed(name: str) -> ServiceError:

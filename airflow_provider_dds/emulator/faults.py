@@ -86,9 +86,7 @@ class Fault:
             raise ValueError("probability: must be 0 to 1")
         if self.when not in (None, "before", "after"):
             raise ValueError("when: must be before or after")
-        if (self.kind in _BEFORE_ONLY and self.when == "after") or (
-            self.kind in _AFTER_ONLY and self.when == "before"
-        ):
+        if (self.kind in _BEFORE_ONLY and self.when == "after") or (self.kind in _AFTER_ONLY and self.when == "before"):
             raise ValueError(f"when: {self.kind} cannot be {self.when} acting")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError("status: must be an HTTP status, 200 to 599")
@@ -166,7 +164,4 @@ class FaultBook:
     def to_json(self) -> list[dict[str, Any]]:
         """List the faults with their number and how many calls each spoiled."""
         with self._lock:
-            return [
-                {"id": entry.fault_id, **asdict(entry.fault), "spoiled": entry.spoiled}
-                for entry in self._entries
-            ]
+            return [{"id": entry.fault_id, **asdict(entry.fault), "spoiled": entry.spoiled} for entry in self._entries]

@@ -52,9 +52,7 @@ def describe_cluster_backups(service: Service, params: Params) -> dict[str, Any]
     """List the backup sets of a cluster in cluster backup mode, the newest first."""
     instance = service.instance(params.require("DBInstanceId"))
     if instance.kind is not InstanceKind.CLOUD_CLUSTER:
-        raise ServiceError(
-            400, "IncorrectDBInstanceType", "Current DB instance type does not support this operation."
-        )
+        raise ServiceError(400, "IncorrectDBInstanceType", "Current DB instance type does not support this operation.")
     readings = service.readings
     wanted = params.get("BackupJobId") if readings.job_filter_in_sets else None
     wanted_sets = params.listed("BackupId")
@@ -139,9 +137,7 @@ def _refuse_unmatched(
 ) -> None:
     filtered = job_id is not None or backup_ids is not None
     if filtered and not rows and service.readings.unknown_job_in_sets == "not_matched":
-        raise ServiceError(
-            404, "InvalidBackupSet.NotMatched", "The specified backup set does not match the instance."
-        )
+        raise ServiceError(404, "InvalidBackupSet.NotMatched", "The specified backup set does not match the instance.")
 
 
 def _expiry(job: Job, look: JobLook) -> str | None:
@@ -154,9 +150,7 @@ def _without_none(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _set_row(
-    service: Service, instance: Instance, state: JobState, ids: SetIds, status: str
-) -> dict[str, Any]:
+def _set_row(service: Service, instance: Instance, state: JobState, ids: SetIds, status: str) -> dict[str, Any]:
     job, look = state.job, state.look
     downloadable = status == "Success" and not instance.kind.in_backup_tasks
     link = f"https://backups.mongodb.invalid/{ids.backup_id}?Expires=1&Signature=emulated-signed-link"
@@ -216,9 +210,7 @@ def _attach_log_status(service: Service, look: JobLook, status: str) -> str:
     return "Ready" if service.now >= ready_at else "Running"
 
 
-def _child_row(
-    service: Service, instance: Instance, state: JobState, ids: SetIds, status: str
-) -> dict[str, Any]:
+def _child_row(service: Service, instance: Instance, state: JobState, ids: SetIds, status: str) -> dict[str, Any]:
     look = state.look
     good = status == "Success"
     name = str(ids.node_id)

@@ -150,9 +150,7 @@ def _check_daily_cap(service: Service, instance: Instance) -> None:
     today = int(service.now // DAY)
     manual = [state.job for state in service.jobs(instance.instance_id) if state.job.mode == "Manual"]
     if sum(1 for job in manual if int(job.created // DAY) == today) >= cap:
-        raise ServiceError(
-            400, "BackupTimesExceeded", "The number of backups exceeds the limit of the current day."
-        )
+        raise ServiceError(400, "BackupTimesExceeded", "The number of backups exceeds the limit of the current day.")
 
 
 def _has_row(service: Service, job: Job, *, by_id: bool) -> bool:

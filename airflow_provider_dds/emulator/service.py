@@ -145,9 +145,7 @@ class Service:
             method = "Snapshot" if instance.kind.snapshot_only else "Physical"
             return self.create_job(instance, "Automated", method).job_id
 
-    def next_job(
-        self, instance_id: str, outcome: JobOutcome | None = None, *, count: int = 1, **fields: Any
-    ) -> None:
+    def next_job(self, instance_id: str, outcome: JobOutcome | None = None, *, count: int = 1, **fields: Any) -> None:
         """Say how the next job (or jobs) of an instance will go.
 
         :param instance_id: the instance; its jobs take queued outcomes in order
@@ -182,18 +180,14 @@ class Service:
         if instance is None and self.any_instance:
             instance = self.instances[instance_id] = Instance(instance_id)
         if instance is None:
-            raise ServiceError(
-                404, self.readings.unknown_instance_code, "The specified DB instance is not found."
-            )
+            raise ServiceError(404, self.readings.unknown_instance_code, "The specified DB instance is not found.")
         return instance
 
     def running_job(self, instance_id: str) -> Job | None:
         """Return the job of an instance that is not over yet."""
         return next((state.job for state in self.jobs(instance_id) if not state.look.phase.over), None)
 
-    def create_job(
-        self, instance: Instance, mode: JobMode, method: str, retention_days: int | None = None
-    ) -> Job:
+    def create_job(self, instance: Instance, mode: JobMode, method: str, retention_days: int | None = None) -> Job:
         """Start a job on an idle instance.
 
         :raises ServiceError: a backup runs already

@@ -79,9 +79,7 @@ class Gatekeeper:
         """Forget all nonces."""
         self._nonces.clear()
 
-    def admit(
-        self, request: SignedRequest, credentials: Mapping[str, Credential], missing: str
-    ) -> Credential:
+    def admit(self, request: SignedRequest, credentials: Mapping[str, Credential], missing: str) -> Credential:
         """Return the credential that signed a request.
 
         :param missing: how a missing parameter is refused, a value of ``Readings.missing_parameter``
@@ -116,9 +114,7 @@ class Gatekeeper:
                 400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted."
             )
         if abs(now - moment) > SKEW_SECONDS:
-            raise ServiceError(
-                400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."
-            )
+            raise ServiceError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 
     def _use_nonce(self, key: str, nonce: str | None, now: float, missing: str) -> None:
         if not nonce:
@@ -162,9 +158,7 @@ def _acs3_claim(request: SignedRequest) -> _Claim:
     payload = hashlib.sha256(request.body).hexdigest()
     sent_payload = headers.get("x-acs-content-sha256", payload)
     if sent_payload != payload:
-        raise ServiceError(
-            400, "SignatureDoesNotMatch", "x-acs-content-sha256 is not the SHA-256 of the body."
-        )
+        raise ServiceError(400, "SignatureDoesNotMatch", "x-acs-content-sha256 is not the SHA-256 of the body.")
     query = "&".join(f"{_encode(name)}={_encode(value)}" for name, value in sorted(request.query))
 
     def canonical(shown: Mapping[str, str]) -> str:

@@ -1,0 +1,384 @@
+"""Each open question of the documentation, played each way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_dds.emulator import Readings
+from airflow_provider_dds.emulator.clock import parse_utc, utc_text
+
+REPLICA = {"DBInstanceId": "dds-demo-replica"}
+
+
+@pytest.fixture
+def read(emu):
+    """Change readings of the running emulator."""
+
+    def change(**fields) -> None:
+        emu.service.readings = replace(emu.service.readings, **fields)
+
+    return change
+
+
+def rows(call, instance_id="dds-demo-replica", **query):
+    return call("DescribeBackupTasks", DBInstanceId=instance_id, **query)["BackupJobs"]
+
+
+def test_finished_rows_may_be_listed_only_by_their_id(read, call, clock, backup, row):
+    read(finished_rows="only_by_id")
+    job_id = backup()
+    assert len(rows(call)) == 1
+    clock.advance(300)
+    assert rows(call) == []
+    assert row(job_id)["BackupSetStatus"] == "Finished"
+
+
+def test_finished_row_may_vanish_after_a_while(read, clock, backup, row):
+    read(finished_row_seconds=60)
+    job_id = backup()
+    clock.advance(359)
+    assert row(job_id)["BackupSetStatus"] == "Finished"
+    clock.advance(1)
+    assert row(job_id) is None
+
+
+def test_finished_row_may_vanish_at_once(read, clock, backup, row):
+    read(finished_row_seconds=0)
+    job_id = backup()
+    clock.advance(299)
+    assert row(job_id)["BackupSetStatus"] == "Backuping"
+    clock.advance(1)
+    assert row(job_id) is None
+
+
+@pytest.mark.parametrize(("word", "shown"), [("Failed", "Failed"), ("BackupFailed", "BackupFailed"), (None, None)])
+def test_failed_row_may_have_any_word_or_vanish(emu, read, clock, backup, row, word, shown):
+    read(failed_job_status=word)
+    emu.service.next_job("dds-demo-replica", fail_at=50)
+    job_id = backup()
+    clock.advance(300)
+    found = row(job_id)
+    assert (None if found is None else found["BackupSetStatus"]) == shown
+
+
+@pytest.mark.parametrize(("left", "statuses"), [("listed", ["Failed"]), ("none", [])])
+def test_failed_job_may_leave_a_set(emu, read, clock, backup, sets, left, statuses):
+    read(failed_job_set=left)
+    emu.service.next_job("dds-demo-replica", fail_at=50)
+    job_id = backup()
+    clock.advance(300)
+    assert [item["BackupStatus"] for item in sets(BackupJobId=job_id)] == statuses
+
+
+@pytest.mark.parametrize("instance_id", ["dds-demo-local", "dds-demo-standalone"])
+def test_uncovered_instances_may_have_no_rows_an_error_or_rows(read, call, backup, instance_id):
+    job_id = backup(instance_id)
+    assert rows(call, instance_id) == []
+    read(uncovered_tasks="error")
+    refused = call.refusal("DescribeBackupTasks", DBInstanceId=instance_id)
+    assert refused == (400, "IncorrectDBInstanceType")
+    read(uncovered_tasks="listed")
+    assert rows(call, instance_id)[0]["BackupjobId"] == job_id
+
+
+def test_unknown_job_may_be_an_error_in_tasks(read, call, backup, row):
+    read(unknown_job_in_tasks="not_matched")
+    asked = {"BackupJobId": "1", **REPLICA}
+    assert call.refusal("DescribeBackupTasks", **asked) == (404, "InvalidBackupSet.NotMatched")
+    assert row(backup()) is not None
+    assert len(rows(call)) == 1
+
+
+def test_unknown_job_may_be_an_error_in_sets(read, call, clock, backup, sets):
+    read(unknown_job_in_sets="not_matched")
+    job_id = backup()
+    asked = {"BackupJobId": job_id, **REPLICA}
+    assert call.refusal("DescribeBackups", **asked) == (404, "InvalidBackupSet.NotMatched")
+    assert sets() == []
+    clock.advance(300)
+    assert len(sets(BackupJobId=job_id)) == 1
+    asked = {"BackupJobId": "1", "DBInstanceId": "dds-demo-cluster"}
+    assert call.refusal("DescribeClusterBackups", **asked) == (404, "InvalidBackupSet.NotMatched")
+
+
+def test_job_filters_may_be_ignored(read, call, clock, backup, sets, cluster_sets):
+    read(job_filter_in_tasks=False, job_filter_in_sets=False, upcoming_automatic_rows=1)
+    first = backup()
+    backup("dds-demo-cluster")
+    clock.advance(300)
+    second = backup()
+    clock.advance(300)
+    found = rows(call, BackupJobId=first)
+    assert [item["BackupjobId"] for item in found] == ["900001", second, first]
+    assert [item["BackupJobId"] for item in sets(BackupJobId=first)] == [second, first]
+    assert len(cluster_sets(BackupJobId="1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("returns", "names"),
+    [
+        ("job_id", {"BackupJobId"}),
+        ("backup_id", {"BackupId"}),
+        ("both", {"BackupId", "BackupJobId"}),
+        ("neither", set()),
+    ],
+)
+def test_ids_that_create_backup_answers(read, call, returns, names):
+    read(create_returns=returns)
+    answer = call("CreateBackup", **REPLICA)
+    assert set(answer) - {"RequestId"} == names
+    assert {answer[name] for name in names} <= {"775051"}
+    assert rows(call)[0]["BackupjobId"] == "775051"
+
+
+@pytest.mark.parametrize(
+    ("instance_id", "expected"), [("dds-demo-replica", "56640001"), ("dds-demo-cluster", "cb-emulated775051")]
+)
+def test_backup_id_may_be_the_coming_sets(read, call, clock, sets, cluster_sets, instance_id, expected):
+    read(create_returns="both", create_backup_id="set_id")
+    answer = call("CreateBackup", DBInstanceId=instance_id)
+    assert (answer["BackupJobId"], answer["BackupId"]) == ("775051", expected)
+    clock.advance(300)
+    if instance_id == "dds-demo-replica":
+        assert sets()[0]["BackupId"] == expected
+    else:
+        assert cluster_sets()[0]["ClusterBackupId"] == expected
+
+
+def test_created_ids_may_be_numbers(read, call):
+    read(create_returns="both", create_id_type="int")
+    answer = call("CreateBackup", **REPLICA)
+    assert (answer["BackupId"], answer["BackupJobId"]) == (775051, 775051)
+
+
+def test_ids_of_rows_may_be_numbers(read, call, clock, backup, sets):
+    read(row_id_type="int", trailing_newline=True)
+    job_id = backup()
+    assert rows(call, BackupJobId=job_id)[0]["BackupjobId"] == int(job_id)
+    clock.advance(300)
+    assert sets(BackupJobId=job_id)[0]["BackupJobId"] == int(job_id)
+
+
+def test_ids_may_end_in_a_newline(read, call, clock, backup, cluster_sets):
+    read(trailing_newline=True)
+    job_id = backup("dds-demo-cluster")
+    assert rows(call, "dds-demo-cluster", BackupJobId=job_id)[0]["BackupjobId"] == job_id + "\n"
+    clock.advance(300)
+    assert cluster_sets()[0]["Backups"][0]["InstanceName"] == "d-demo-cluster-1\n"
+
+
+def test_filter_with_a_newline_still_finds_the_job(call, backup):
+    job_id = backup()
+    assert len(rows(call, BackupJobId=job_id + "\n")) == 1
+
+
+def test_new_row_may_be_late(read, call, clock, backup, row):
+    read(new_row_delay_seconds=15)
+    job_id = backup()
+    assert row(job_id) is None
+    assert call.refusal("CreateBackup", **REPLICA)[0] == 403
+    clock.advance(15)
+    assert row(job_id)["BackupSetStatus"] == "Checking"
+
+
+@pytest.mark.parametrize(("reading", "offset"), [("planned", 10), ("requested", 0), ("absent", None)])
+def test_start_time_of_a_scheduled_row(read, clock, backup, row, reading, offset):
+    read(scheduled_start_time=reading)
+    asked = clock.now
+    job_id = backup()
+    expected = None if offset is None else utc_text(asked + offset)
+    assert row(job_id).get("BackupStartTime") == expected
+    clock.advance(10)
+    assert row(job_id)["BackupStartTime"] == utc_text(asked + 10)
+
+
+def test_upcoming_automatic_backups_may_be_listed(read, call, clock, backup, row):
+    read(upcoming_automatic_rows=2)
+    job_id = backup()
+    found = rows(call)
+    assert [item["BackupSetStatus"] for item in found] == ["Scheduled"] * 3
+    assert [item["JobMode"] for item in found] == ["Automated", "Automated", "Manual"]
+    starts = [parse_utc(item["BackupStartTime"]) for item in found]
+    assert starts[1] - starts[0] == 86_400
+    assert starts[0] > clock.now
+    assert row(job_id)["JobMode"] == "Manual"
+
+
+@pytest.mark.parametrize(("reading", "shown"), [("percent", "50%"), ("number", "50"), ("absent", None), ("nonsense", "--")])
+def test_ways_to_write_progress(read, clock, backup, row, reading, shown):
+    read(progress=reading)
+    job_id = backup()
+    clock.advance(165)
+    assert row(job_id).get("Progress") == shown
+
+
+def test_running_sets_may_be_listed(read, clock, backup, sets):
+    read(running_sets="listed", running_set_status="Backuping")
+    job_id = backup()
+    assert sets(BackupJobId=job_id) == []
+    clock.advance(100)
+    (found,) = sets(BackupJobId=job_id)
+    assert (found["BackupStatus"], found["IsAvail"], found["BackupSize"]) == ("Backuping", False, 0)
+    assert "BackupEndTime" not in found
+    clock.advance(200)
+    assert sets(BackupJobId=job_id)[0]["BackupStatus"] == "Success"
+
+
+def test_running_cluster_sets_may_be_hidden(read, clock, backup, cluster_sets):
+    read(running_cluster_sets="hidden")
+    backup("dds-demo-cluster")
+    clock.advance(299)
+    assert cluster_sets() == []
+    clock.advance(1)
+    assert len(cluster_sets()) == 1
+
+
+def test_word_for_a_failed_cluster_set(emu, read, clock, backup, cluster_sets):
+    read(failed_cluster_set_status="NotOK")
+    emu.service.next_job("dds-demo-cluster", fail_at=1)
+    backup("dds-demo-cluster")
+    clock.advance(300)
+    assert cluster_sets()[0]["ClusterBackupStatus"] == "NotOK"
+
+
+def test_sets_may_lag_behind_their_job(read, clock, backup, row, sets):
+    read(set_lag_seconds=120)
+    job_id = backup()
+    clock.advance(419)
+    assert row(job_id)["BackupSetStatus"] == "Finished"
+    assert sets(BackupJobId=job_id) == []
+    clock.advance(1)
+    assert sets(BackupJobId=job_id)[0]["BackupStatus"] == "Success"
+
+
+def test_attached_log_may_be_late(read, clock, backup, cluster_sets):
+    read(attach_log_seconds=60)
+    backup("dds-demo-cluster")
+    clock.advance(359)
+    assert (cluster_sets()[0]["ClusterBackupStatus"], cluster_sets()[0]["AttachLogStatus"]) == ("OK", "Running")
+    clock.advance(1)
+    assert cluster_sets()[0]["AttachLogStatus"] == "Ready"
+
+
+def test_method_may_be_needed_on_cloud_disks(read, call, backup):
+    read(method_omitted_on_cloud="error")
+    assert call.refusal("CreateBackup", **REPLICA) == (400, "InvalidBackupMethod.ValueNotSupport")
+    backup(BackupMethod="Snapshot")
+    backup("dds-demo-standalone")
+    backup("dds-demo-local")
+
+
+def test_retention_on_local_disks_may_be_an_error(read, call, clock, backup, sets):
+    backup("dds-demo-local", BackupRetentionPeriod=30)
+    clock.advance(300)
+    assert sets("dds-demo-local")[0]["BackupExpireTime"] == utc_text(clock.now + 7 * 86_400)
+    read(retention_on_local_disk="error")
+    refused = call.refusal("CreateBackup", DBInstanceId="dds-demo-local", BackupRetentionPeriod=30)
+    assert refused == (400, "InvalidBackupRetentionPeriod.Malformed")
+
+
+def test_shards_may_have_jobs_of_their_own(read, call, clock, backup, sets):
+    read(shard_job_ids="per_shard")
+    job_id = backup("dds-demo-sharded")
+    found = [item["BackupjobId"] for item in rows(call, "dds-demo-sharded")]
+    assert found == [job_id, str(int(job_id) + 1)]
+    clock.advance(300)
+    first, second = "d-demo-sharded-1", "d-demo-sharded-2"
+    assert len(sets("dds-demo-sharded", NodeId=first, BackupJobId=job_id)) == 1
+    assert sets("dds-demo-sharded", NodeId=second, BackupJobId=job_id) == []
+    assert len(sets("dds-demo-sharded", NodeId=second, BackupJobId=found[1])) == 1
+    assert backup("dds-demo-sharded") == str(int(job_id) + 2)
+
+
+def test_node_id_may_be_optional(read, clock, backup, sets):
+    read(shard_node_id="optional")
+    job_id = backup("dds-demo-sharded")
+    clock.advance(300)
+    assert len(sets("dds-demo-sharded", BackupJobId=job_id)) == 2
+    assert len(sets("dds-demo-sharded", BackupJobId=job_id, NodeId="d-demo-sharded-1")) == 1
+
+
+@pytest.mark.parametrize(("reading", "found"), [("job_id", ["775051"]), ("unrelated", ["t-emulated-bd38b"]), ("hidden", [])])
+def test_history_may_or_may_not_know_the_job(read, call, clock, backup, reading, found):
+    read(history=reading)
+    backup()
+    body = call("DescribeHistoryTasks", FromStartTime=utc_text(clock.now), ToStartTime=utc_text(clock.now))
+    assert [item["TaskId"] for item in body["Items"]] == found
+
+
+def test_task_type_in_the_history(read, call, clock, backup):
+    read(history_task_type="BackupIns")
+    backup()
+    body = call("DescribeHistoryTasks", FromStartTime=utc_text(clock.now), ToStartTime=utc_text(clock.now))
+    assert body["Items"][0]["TaskType"] == "BackupIns"
+
+
+def test_daily_cap(emu, read, call, clock, backup):
+    read(daily_cap=2)
+    for _ in range(2):
+        backup()
+        clock.advance(300)
+    emu.service.start_automatic_backup("dds-demo-replica")
+    clock.advance(300)
+    assert call.refusal("CreateBackup", **REPLICA) == (400, "BackupTimesExceeded")
+    backup("dds-demo-cluster")
+    clock.advance(86_400)
+    backup()
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("IncorrectDBInstanceState", 400),
+        ("OperationDenied.DBInstanceStatus", 403),
+        ("InstanceStatusInvalid", 400),
+        ("Task.Conflict", 400),
+    ],
+)
+def test_codes_for_an_instance_that_is_not_running(emu, read, call, code, status):
+    read(not_running_code=code)
+    emu.service.set_instance_status("dds-demo-replica", "Rebooting")
+    assert call.refusal("CreateBackup", **REPLICA) == (status, code)
+
+
+def test_code_for_a_running_backup(read, call, backup):
+    read(backup_exists_code="BackupJobExists")
+    backup()
+    assert call.refusal("CreateBackup", **REPLICA) == (400, "BackupJobExists")
+
+
+def test_code_for_an_unknown_instance(read, call):
+    read(unknown_instance_code="InvalidInstanceId.NotFound")
+    assert call.refusal("CreateBackup", DBInstanceId="dds-x") == (404, "InvalidInstanceId.NotFound")
+
+
+def test_attributes_of_an_unknown_instance_may_be_an_empty_list(read, call):
+    read(unknown_instance_attribute="empty")
+    body = call("DescribeDBInstanceAttribute", DBInstanceId="dds-x")
+    assert body["DBInstances"] == {"DBInstance": []}
+    assert call.refusal("DescribeDBInstanceAttribute") == (400, "MissingDBInstanceId")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"set_lag_seconds": -1},
+        {"new_row_delay_seconds": -1},
+        {"finished_row_seconds": -1},
+        {"upcoming_automatic_rows": -1},
+        {"throttle_status": 200},
+    ],
+)
+def test_readings_that_make_no_sense(fields):
+    with pytest.raises(ValueError, match=next(iter(fields))):
+        Readings(**fields)
+
+
+def test_every_reading_has_a_test_here():
+    from pathlib import Path
+
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    untested = [name for name in Readings.__dataclass_fields__ if f"{name}=" not in tests]
+    assert untested == []
