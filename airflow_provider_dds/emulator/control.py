@@ -87,7 +87,7 @@ class _ControlPlane:
                     "instance_id": state.job.instance_id,
                     "mode": state.job.mode,
                     "phase": state.status,
-                    "progress": state.look.progress,
+                    "progress": None if state.look.progress is None else round(state.look.progress, 1),
                     "created": utc_text(state.job.created),
                     "started": utc_text(state.look.started),
                     "ended": None if state.look.ended is None else utc_text(state.look.ended),

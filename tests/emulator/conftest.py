@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alibabacloud_dds20151201.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
-
 from emulator_calls import Caller
 
 from airflow_provider_dds.emulator import Emulator, ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 
 @pytest.fixture
 def clock() -> ManualClock:

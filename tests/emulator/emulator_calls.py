@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import itertools
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ import pytest
 
 from airflow_provider_dds.emulator import Emulator, ServiceError
 
+ROOT = Path(__file__).parents[2]
 VERSION = "2015-12-01"
 _nonces = itertools.count()
 

@@ -130,7 +130,7 @@ def test_truncated_body(emu, call):
     response = call.raw("DescribeBackupTasks", **REPLICA)
     assert response.status_code == 200
     assert response.text.startswith('{"RequestId"')
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(response.text)
 
 

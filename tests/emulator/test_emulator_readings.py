@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -206,7 +207,9 @@ def test_upcoming_automatic_backups_may_be_listed(read, call, clock, backup, row
     assert row(job_id)["JobMode"] == "Manual"
 
 
-@pytest.mark.parametrize(("reading", "shown"), [("percent", "50%"), ("number", "50"), ("absent", None), ("nonsense", "--")])
+@pytest.mark.parametrize(
+    ("reading", "shown"), [("percent", "50%"), ("number", "50"), ("absent", None), ("nonsense", "--")]
+)
 def test_ways_to_write_progress(read, clock, backup, row, reading, shown):
     read(progress=reading)
     job_id = backup()
@@ -300,7 +303,9 @@ def test_node_id_may_be_optional(read, clock, backup, sets):
     assert len(sets("dds-demo-sharded", BackupJobId=job_id, NodeId="d-demo-sharded-1")) == 1
 
 
-@pytest.mark.parametrize(("reading", "found"), [("job_id", ["775051"]), ("unrelated", ["t-emulated-bd38b"]), ("hidden", [])])
+@pytest.mark.parametrize(
+    ("reading", "found"), [("job_id", ["775051"]), ("unrelated", ["t-emulated-bd38b"]), ("hidden", [])]
+)
 def test_history_may_or_may_not_know_the_job(read, call, clock, backup, reading, found):
     read(history=reading)
     backup()
@@ -377,8 +382,6 @@ def test_readings_that_make_no_sense(fields):
 
 
 def test_every_reading_has_a_test_here():
-    from pathlib import Path
-
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     untested = [name for name in Readings.__dataclass_fields__ if f"{name}=" not in tests]
     assert untested == []

@@ -30,9 +30,7 @@ def test_acs3_example_of_the_services_own_page():
         "Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
     )
     image = "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"
-    request = SignedRequest(
-        "POST", "/", [("RegionId", "cn-shanghai"), ("ImageId", image)], headers, [], b""
-    )
+    request = SignedRequest("POST", "/", [("RegionId", "cn-shanghai"), ("ImageId", image)], headers, [], b"")
     key = Credential("YourAccessKeyId", "YourAccessKeySecret")
     gatekeeper = Gatekeeper(lambda: parse_utc("2023-10-26T10:22:32Z"))
     assert gatekeeper.admit(request, {key.access_key_id: key}, "named") == key
@@ -100,9 +98,7 @@ def test_security_token_with_a_plain_key_is_refused(sdk):
 
 
 def test_expired_security_token(emu, sdk):
-    emu.service.add_credential(
-        Credential("STS.id", "s", security_token="t", expires_at="2020-01-01T00:00:00Z")
-    )
+    emu.service.add_credential(Credential("STS.id", "s", security_token="t", expires_at="2020-01-01T00:00:00Z"))
     client = sdk(access_key_id="STS.id", access_key_secret="s", security_token="t")
     with pytest.raises(ClientException) as caught:
         client.describe_regions(models.DescribeRegionsRequest())
@@ -119,8 +115,9 @@ def test_mismatch_shows_the_string_that_the_server_signed(call):
     }
     body = call.send(REPLICA, sent).json()
     assert body["Code"] == "SignatureDoesNotMatch"
-    assert f"server string to sign is:ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}" in (
-        body["Message"]
+    assert (
+        f"server string to sign is:ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        in (body["Message"])
     )
     assert body["Message"].endswith(canonical)
     assert call.secret not in body["Message"]
@@ -191,9 +188,7 @@ def test_acs3_form_body_is_part_of_the_signature(call):
     headers["x-acs-content-sha256"] = digest
     _, signature = sign_acs3(call.secret, "POST", {}, headers, body)
     names = ";".join(sorted(headers))
-    headers["authorization"] = (
-        f"ACS3-HMAC-SHA256 Credential={call.key},SignedHeaders={names},Signature={signature}"
-    )
+    headers["authorization"] = f"ACS3-HMAC-SHA256 Credential={call.key},SignedHeaders={names},Signature={signature}"
     assert call.http.post("/", content=body, headers=headers).status_code == 200
     changed = call.http.post("/", content=body + b"x", headers=headers)
     assert changed.json()["Code"] == "SignatureDoesNotMatch"
