@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -110,7 +111,7 @@ def _serve(emulator: Emulator, stop: threading.Event, port_file: Path | None) ->
         return _fail(f"cannot serve on {emulator.host} port {emulator.port}: {error.strerror or error}")
     try:
         if port_file is not None:
-            port_file.write_text(f"{emulator.port}\n", encoding="utf-8")
+            _write_at_once(port_file, f"{emulator.port}\n")
         print(_banner(emulator), flush=True)
         stop.wait()
     except OSError as error:
@@ -131,6 +132,13 @@ def _banner(emulator: Emulator) -> str:
             f"AIRFLOW_CONN_DDS_DEFAULT='{emulator.connection_json()}'",
         ]
     )
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    """Write a file so that a reader finds either nothing or all of it."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 def _fail(text: str) -> int:

@@ -24,6 +24,10 @@ STOP_SECONDS = 5.0
 """How long requests under way may take to end once the server stops."""
 
 
+_TURNS_TO_CLOSE = 5
+"""Turns of the event loop in which a connection accepted just now comes to be known, and then is gone."""
+
+
 class TransportInScope(H11Protocol):
     """Hands each request its connection's transport, in the scope's ``state``.
 
@@ -58,10 +62,15 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._wake.wait(), timeout=1.0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        for listener in sockets or ():
+            with contextlib.suppress(NotImplementedError):
+                asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(_TURNS_TO_CLOSE):
+            await asyncio.sleep(0)
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+        for server in self.servers:
+            server.close()
         if self.server_state.tasks:
             _, late = await asyncio.wait(set(self.server_state.tasks), timeout=STOP_SECONDS)
             for task in late:

@@ -37,6 +37,20 @@ def call(emu: Emulator) -> Iterator[Caller]:
 
 
 @pytest.fixture
+def caller_of() -> Iterator[Callable[[Emulator], Caller]]:
+    """Make callers of other emulators."""
+    made: list[Caller] = []
+
+    def make(emulator: Emulator) -> Caller:
+        made.append(Caller(emulator))
+        return made[-1]
+
+    yield make
+    for caller in made:
+        caller.http.close()
+
+
+@pytest.fixture
 def sdk(emu: Emulator) -> Callable[..., Client]:
     def make(**config: Any) -> Client:
         merged = {

@@ -9,7 +9,7 @@ import sys
 
 import httpx
 import pytest
-from emulator_calls import ROOT, Caller
+from emulator_calls import ROOT
 
 from airflow_provider_dds.emulator import Emulator, cli
 
@@ -58,13 +58,13 @@ def test_serves_until_it_is_told_to_stop(start, tmp_path, number):
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_scenario_and_log(start, tmp_path):
+def test_scenario_and_log(start, tmp_path, caller_of):
     path = tmp_path / "scenario.json"
     path.write_text(json.dumps({"instances": [{"instance_id": "dds-mine"}], "default_instances": False}))
     process, lines = start("--port", "0", "--scenario", str(path), "--log-level", "info")
     assert "Instances:        dds-mine" in lines
     connection = json.loads(lines[-1].removeprefix("AIRFLOW_CONN_DDS_DEFAULT='").removesuffix("'"))
-    caller = Caller(Emulator(connection["port"]))
+    caller = caller_of(Emulator(connection["port"]))
     assert caller("CreateBackup", DBInstanceId="dds-mine")["BackupJobId"] == "775051"
     process.terminate()
     _, err = process.communicate(timeout=10)

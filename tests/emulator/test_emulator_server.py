@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from emulator_calls import ROOT, Caller
+from emulator_calls import ROOT
 
 from airflow_provider_dds.emulator import Credential, Emulator, InvalidInputError, Scenario, Service
 from airflow_provider_dds.emulator.pytest_plugin import dds_emulator  # noqa: F401 - a fixture
@@ -40,19 +40,19 @@ def test_serves_only_while_entered():
     assert not [thread for thread in threading.enumerate() if thread.name == "dds-emulator"]
 
 
-def test_can_be_entered_again_and_keeps_its_state():
+def test_can_be_entered_again_and_keeps_its_state(caller_of):
     emu = Emulator()
     with emu:
-        Caller(emu)("CreateBackup", DBInstanceId="dds-demo-replica")
+        caller_of(emu)("CreateBackup", DBInstanceId="dds-demo-replica")
     with emu:
         assert emu.calls("CreateBackup") == 1
-        Caller(emu)("DescribeRegions")
+        caller_of(emu)("DescribeRegions")
     emu.stop()
 
 
-def test_several_run_side_by_side():
+def test_several_run_side_by_side(caller_of):
     with Emulator() as one, Emulator() as two:
-        Caller(one)("CreateBackup", DBInstanceId="dds-demo-replica")
+        caller_of(one)("CreateBackup", DBInstanceId="dds-demo-replica")
         assert (one.calls("CreateBackup"), two.calls("CreateBackup")) == (1, 0)
 
 
@@ -172,12 +172,12 @@ def certificate(tmp_path):
     return str(certfile), str(keyfile)
 
 
-def test_https(certificate):
+def test_https(certificate, caller_of):
     certfile, keyfile = certificate
     with Emulator(ssl_certfile=certfile, ssl_keyfile=keyfile) as emu:
         assert emu.url.startswith("https://127.0.0.1:")
         assert emu.connection_dict()["host"] == "https://127.0.0.1"
-        call = Caller(emu)
+        call = caller_of(emu)
         assert call("DescribeRegions")["RequestId"]
         emu.add_fault("reset_after", action="CreateBackup")
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
