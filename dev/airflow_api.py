@@ -123,9 +123,9 @@ class AirflowApi:
         )
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """Return the value of an XCom."""
+        """Return the value of an XCom as it is stored: ``deserialize`` would make a number of "775051"."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.request("GET", path, params={"map_index": map_index, "deserialize": True})["value"]
+        return self.request("GET", path, params={"map_index": map_index})["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> list[str]:
         """Return the lines of a task's log, as the UI shows them."""

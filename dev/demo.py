@@ -112,12 +112,11 @@ def watch(box: AirflowBox, run_id: str) -> None:
 
 
 def print_logs(box: AirflowBox, run_id: str, outcome: Outcome) -> None:
-    """Print the end of the log of each task that ran, and of each component."""
+    """Print the end of the log of each task that ran."""
     for task_id, task in outcome.tasks.items():
         if task["try_number"]:
             print(f"--- log of {task_id}:")
             print("\n".join(box.api.log(DAG_ID, run_id, task_id, task["try_number"])[-30:]))
-    print(box.tails())
 
 
 def say_how_to_get_in(box: AirflowBox) -> None:

@@ -64,7 +64,7 @@ class Component:
     def tail(self, lines: int = 25) -> str:
         """Return the last lines of the log, under a heading."""
         text = self.log.read_text(errors="replace").splitlines()[-lines:]
-        return "\n".join([f"--- last lines of {self.log.name}:", *text])
+        return "\n".join([f"--- last lines of {self.log.name}:", *(line[:300] for line in text)])
 
     def kill(self) -> None:
         """End the whole session at once with SIGKILL, as a lost machine would."""
@@ -81,7 +81,7 @@ class Component:
             self._process.terminate()
 
 
-def stop_all(components: Iterable[Component], grace: float = 15) -> None:
+def stop_all(components: Iterable[Component], grace: float = 10) -> None:
     """End several sessions together, by force what is still there after ``grace`` seconds."""
     components = list(components)
     sessions = [component.session for component in components]

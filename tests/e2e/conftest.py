@@ -1,0 +1,50 @@
+"""One real Airflow for all end-to-end tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.airflow_box import AirflowBox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNING: list[AirflowBox] = []
+
+
+@pytest.fixture(scope="session")
+def example_dags() -> Path:
+    """The folder of the example DAGs."""
+    return ROOT / "example_dags"
+
+
+@pytest.fixture(scope="session")
+def box(example_dags: Path) -> Iterator[AirflowBox]:
+    """Scheduler, triggerer, DAG processor, API server and emulator; a backup takes 10 seconds."""
+    with AirflowBox([example_dags], speed=30) as airflow:
+        RUNNING.append(airflow)
+        try:
+            yield airflow
+        finally:
+            RUNNING.remove(airflow)
+
+
+def pytest_exception_interact(node: pytest.Item, report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Show the ends of Airflow's logs with a failed test."""
+    if uses_box(node):
+        report.sections += [("Airflow", airflow.tails()) for airflow in RUNNING]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these tests last, since the quick ones have the first word, and those that share the box together."""
+    items.sort(key=lambda item: (item.get_closest_marker("e2e") is not None, uses_box(item)))
+
+
+def uses_box(item: pytest.Item) -> bool:
+    """Say whether a test works on the shared Airflow."""
+    return "box" in getattr(item, "fixturenames", ())

@@ -1,0 +1,58 @@
+"""Each example DAG under ``airflow dags test``, as its reader would try it; the service tells what happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from airflow_provider_dds.emulator.emulator import Emulator
+from dev.airflow_box import run_airflow
+from dev.airflow_env import airflow_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.e2e
+
+
+class Example(NamedTuple):
+    """An example DAG, the instances that it backs up, and how long a backup takes."""
+
+    dag_id: str
+    instances: list[str]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, example_dags: Path) -> dict[str, str]:
+    """An Airflow with a database that knows the example DAGs, and nothing running."""
+    home = tmp_path_factory.mktemp("airflow")
+    options = airflow_environment(home, AIRFLOW__CORE__DAGS_FOLDER=str(example_dags))
+    run_airflow(["db", "migrate"], options, home)
+    run_airflow(["dags", "reserialize"], options, home)
+    return options
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        Example("dds_backup_gate", ["dds-demo-replica"], seconds=15),
+        Example("dds_backup_gate_deferrable", ["dds-demo-replica"], seconds=10),
+        Example("dds_nightly_fleet", ["dds-demo-replica", "dds-demo-cluster", "dds-demo-sharded"], seconds=1),
+    ],
+    ids=lambda example: example.dag_id,
+)
+def test_example_makes_one_backup_of_each_instance_and_ends_well(
+    example: Example, environment: dict[str, str], tmp_path: Path
+) -> None:
+    with Emulator(speed=300 / example.seconds) as emulator:
+        connected = {**environment, "AIRFLOW_CONN_DDS_DEFAULT": emulator.connection_json()}
+        run_airflow(["dags", "test", example.dag_id], connected, tmp_path)
+
+        created = emulator.requests("CreateBackup")
+        jobs = emulator.service.jobs()
+
+    assert sorted(request.params["DBInstanceId"] for request in created) == sorted(example.instances)
+    assert all(request.executed for request in created)
+    assert {job.status for job in jobs} == {"Finished"}
