@@ -57,21 +57,16 @@ class Params:
 
     def minute(self, name: str) -> float | None:
         """Return a moment written to the minute, in epoch seconds."""
-        return self._moment(name, MINUTE_FORMAT)
+        value = self.get(name)
+        return None if value is None else _moment(name, value, MINUTE_FORMAT)
 
     def second(self, name: str) -> float:
         """Return a moment written to the second, in epoch seconds; it must be there."""
-        self.require(name)
-        moment = self._moment(name, SECOND_FORMAT)
-        if moment is None:
-            raise malformed(name)
-        return moment
+        return _moment(name, self.require(name), SECOND_FORMAT)
 
-    def _moment(self, name: str, layout: str) -> float | None:
-        value = self.get(name)
-        if value is None:
-            return None
-        moment = parse_utc(value, layout)
-        if moment is None:
-            raise malformed(name)
-        return moment
+
+def _moment(name: str, value: str, layout: str) -> float:
+    moment = parse_utc(value, layout)
+    if moment is None:
+        raise malformed(name)
+    return moment

@@ -75,10 +75,6 @@ class Gatekeeper:
         self._wall_clock = wall_clock
         self._nonces: dict[tuple[str, str], float] = {}
 
-    def reset(self) -> None:
-        """Forget all nonces."""
-        self._nonces.clear()
-
     def admit(self, request: SignedRequest, credentials: Mapping[str, Credential], missing: str) -> Credential:
         """Return the credential that signed a request.
 

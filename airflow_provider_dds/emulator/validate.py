@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
@@ -40,8 +41,6 @@ def build(cls: type[T], data: Any, place: str = "") -> T:
     values = {name: convert(hints[name], value, _join(place, name)) for name, value in data.items()}
     try:
         return cls(**values)
-    except InvalidInputError:
-        raise
     except ValueError as error:
         raise InvalidInputError(_join(place, str(error))) from None
 
@@ -55,7 +54,8 @@ def convert(kind: Any, value: Any, place: str) -> Any:
         return value
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return _one_of(get_args(kind), value, place)
+        (inner,) = (item for item in get_args(kind) if item is not type(None))
+        return None if value is None else convert(inner, value, place)
     if origin is Literal:
         if value in get_args(kind):
             return value
@@ -77,26 +77,11 @@ def convert(kind: Any, value: Any, place: str) -> Any:
 
 
 def _plain(kind: type, value: Any, place: str) -> Any:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is float and is_number:
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if type(value) is kind:
+    if kind is not float and type(value) is kind:
         return value
     raise InvalidInputError(f"{place}: must be {_NAMES[kind]}, not {_shown(value)}")
-
-
-def _one_of(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
-    if value is None and type(None) in kinds:
-        return None
-    others = [kind for kind in kinds if kind is not type(None)]
-    if len(others) == 1:
-        return convert(others[0], value, place)
-    for kind in others:
-        try:
-            return convert(kind, value, place)
-        except InvalidInputError:
-            continue
-    raise InvalidInputError(f"{place}: {_shown(value)} does not fit")
 
 
 def _join(place: str, name: str) -> str:

@@ -92,6 +92,8 @@ def test_own_instance_replaces_a_default_one():
         ({"zzz": 1}, "zzz: unknown field; known are speed, region_id, "),
         ({"speed": "fast"}, "speed: must be a number, not 'fast'"),
         ({"speed": 0}, "speed: must be more than 0"),
+        ({"speed": float("nan")}, "speed: must be a number, not nan"),
+        ({"default_instances": 1}, "default_instances: must be true or false, not 1"),
         ({"speed": True}, "speed: must be a number, not True"),
         ({"timing": {"backup": 0}}, "timing.backup: must be more than 0"),
         ({"readings": None}, "readings: must be an object, not null"),

@@ -21,7 +21,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from emulator_calls import ROOT
 
-from airflow_provider_dds.emulator import Credential, Emulator, InvalidInputError, Scenario, Service
+from airflow_provider_dds.emulator import (
+    Credential,
+    Emulator,
+    Instance,
+    InvalidInputError,
+    Scenario,
+    Service,
+    ServiceError,
+)
 from airflow_provider_dds.emulator.pytest_plugin import dds_emulator  # noqa: F401 - a fixture
 
 
@@ -119,6 +127,18 @@ def test_many_threads_at_once(emu, sdk):
 def test_service_works_without_http():
     service = Service(lambda: 0.0)
     assert service.call("CreateBackup", {"DBInstanceId": "dds-demo-replica"}) == {"BackupJobId": "775051"}
+
+
+def test_service_refuses_unknown_actions_without_http():
+    with pytest.raises(ServiceError, match=r"InvalidAction\.NotFound"):
+        Service().call("DropEverything", {})
+
+
+def test_first_instances_are_not_changed_by_what_happens():
+    first = Instance("dds-x")
+    service = Service(instances=[first])
+    service.set_instance_status("dds-x", "Restoring")
+    assert first.status == "Running"
 
 
 @pytest.mark.parametrize("fields", [{"speed": 0}, {"credentials": []}])
