@@ -168,7 +168,7 @@ TABLE: tuple[Rule, ...] = (
         "backup_retention_period must be 7 to 730 days, or -1 to keep it, and needs a cloud-disk instance.",
     ),
     Rule(
-        ("MissingParameter*", "InvalidParameter*", "InvalidAction*", "InvalidVersion*", "*.Malformed", "*.Format"),
+        ("Missing*", "InvalidParameter*", "InvalidAction*", "InvalidVersion*", "*.Malformed", "*.Format"),
         DdsInvalidRequestError,
         Repeat.NEVER,
         "The service refuses a parameter; its message names it.",

@@ -33,6 +33,7 @@ SETTLE_GRACE = 120.0
 SETTLE_INTERVAL = 10.0
 """Seconds between two of these looks."""
 MANUAL = "Manual"
+_ENDED = ("Succeed", "Failed", "Canceled")
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,12 @@ class Candidates:
 
     :ivar job_ids: jobs that can be its own.
     :ivar unnamed: signs of a backup without a job id, in words; they forbid another request.
+    :ivar under_way: whether one of them still runs, so that its set may yet name the job.
     """
 
     job_ids: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    under_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,28 +135,28 @@ def candidates(signs: Signs, known: tuple[str, ...]) -> Candidates:
     """Return which signs can come from a request that was sent when ``known`` ids were there already."""
     strange = [each for each in signs.sets if each.backup_job_id not in known and each.backup_id not in known]
     job_ids = [job.backup_job_id for job in signs.jobs] + [each.backup_job_id for each in strange]
-    own = tuple(dict.fromkeys(each for each in job_ids if each and each not in known))
+    own = tuple(sorted({each for each in job_ids if each and each not in known}))
     if own:
         return Candidates(own)
     unnamed = [f"backup set {each.backup_id}, started {each.start_time}" for each in strange]
-    unnamed += [
-        f"task {task.task_id} ({task.status}), started {task.start_time}"
-        for task in signs.tasks
-        if task.task_id not in known
-    ]
-    return Candidates((), tuple(unnamed))
+    tasks = [task for task in signs.tasks if task.task_id not in known]
+    unnamed += [f"task {task.task_id} ({task.status}), started {task.start_time}" for task in tasks]
+    return Candidates((), tuple(unnamed), any(task.status not in _ENDED for task in tasks))
 
 
-def settled(record: CreateRecord, found: Candidates, *, grace_over: bool) -> tuple[bool, str | None]:
+def settled(record: CreateRecord, found: Candidates, *, grace_over: bool, too_late: bool) -> tuple[bool, str | None]:
     """Return whether an unsettled request is settled, and its job id, None if it was not executed.
 
+    :param grace_over: it was looked for long enough.
+    :param too_late: the deadline of the task run has passed.
     :raises DdsBackupOutcomeUnknownError: it cannot be settled: several jobs fit, or signs without a job id remain.
     """
     if len(found.job_ids) == 1:
         return True, found.job_ids[0]
-    if found.job_ids or (grace_over and found.unnamed):
+    hopeless = grace_over and found.unnamed and not found.under_way
+    if found.job_ids or hopeless or (too_late and found.unnamed):
         raise outcome_unknown(record, [f"job {each}" for each in found.job_ids] or list(found.unnamed))
-    return grace_over, None
+    return grace_over and not found.under_way, None
 
 
 def outcome_unknown(record: CreateRecord, fits: list[str]) -> DdsBackupOutcomeUnknownError:

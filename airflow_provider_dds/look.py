@@ -6,7 +6,7 @@ A generator over the operations, so that sensor, trigger and operator observe in
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.exceptions import DdsInvalidRequestError, DdsNotFoundError
@@ -26,6 +26,8 @@ from airflow_provider_dds.verdict import FINISHED, Look
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+SET_ID_AGE = timedelta(days=7)
+"""How long before the wait a set may have started that is known by its own id instead of its job's."""
 NO_SUCH_JOB = "0"
 """A job id that no service hands out: asked for where it must be shown that the filter by job id is honoured."""
 START_ALLOWANCE = timedelta(minutes=2)
@@ -36,12 +38,14 @@ START_ALLOWANCE = timedelta(minutes=2)
 class Target:
     """The job to look at, and what earlier looks learned about it.
 
+    :ivar since: start of the wait.
     :ivar instance: kind of the instance, None until the first look.
     :ivar job: the job's row when it was last seen.
     """
 
     db_instance_id: str
     backup_job_id: str
+    since: datetime
     instance: DBInstance | None = None
     job: BackupJob | None = None
 
@@ -93,10 +97,15 @@ def _my_sets(target: Target, layout: Layout, asked: list[str]) -> Steps[tuple[Ba
         sets = yield from _listed(listing, "DescribeBackups", asked)
         found += [each for each in sets if each.backup_job_id == job_id]
     if not found and layout is Layout.LOCAL:
-        # CreateBackup may name no job there but only the set, which then stands for the job.
-        listing = describe_backups(instance_id, backup_id=job_id)
+        # CreateBackup may name no job there but only the set, which then stands for the job. An old set whose id
+        # happens to be the number of this job is none of it.
+        listing = describe_backups(instance_id, backup_id=job_id, start_time=target.since - SET_ID_AGE)
         sets = yield from _listed(listing, "DescribeBackups", asked)
-        found += [each for each in sets if each.backup_id == job_id and each.backup_job_id in ("", job_id)]
+        found += [
+            each
+            for each in sets
+            if each.backup_id == job_id and each.start_time and each.start_time >= target.since - SET_ID_AGE
+        ]
     return tuple(found)
 
 

@@ -58,8 +58,8 @@ def rows(body: Wire, key: str, inner: str | None, parse: Callable[[Wire], Model]
     :raises DdsResponseError: the answer has another shape.
     """
     found = body.get(key)
-    if isinstance(found, Mapping):
-        found = found.get(inner) if inner else found
+    if isinstance(found, Mapping) and (not found or inner in found):
+        found = found.get(inner)
     if found is None and text(body.get("RequestId")):
         return []
     if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):

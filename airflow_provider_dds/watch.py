@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.exceptions import (
@@ -85,18 +86,25 @@ class BackupWatch:
     """The state of a wait for one backup job.
 
     :ivar started_at: epoch seconds at which the wait began.
+    :ivar memory: what has to be remembered from look to look.
+    :ivar last: the last look.
     """
 
-    target: Target
+    db_instance_id: str
+    backup_job_id: str
     terms: Terms
     plan: PollPlan
     started_at: float
-    memory: Memory = field(default_factory=Memory)
-    last: Look | None = None
+    memory: Memory = field(default_factory=Memory, init=False)
+    last: Look | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        since = datetime.fromtimestamp(self.started_at, tz=timezone.utc)
+        self._target = Target(self.db_instance_id, self.backup_job_id, since)
 
     def look(self) -> Steps[Look]:
         """Return the steps of one look, for the hook to run."""
-        look, self.target = yield from look_at(self.target, confirm_backup_set=self.terms.confirm_backup_set)
+        look, self._target = yield from look_at(self._target, confirm_backup_set=self.terms.confirm_backup_set)
         return look
 
     def look_with(self, run: Callable[[Steps[Look]], Look]) -> Look:
@@ -159,9 +167,9 @@ class BackupWatch:
         asked = f" Asked: {', '.join(self.last.asked)}." if self.last and self.last.asked else ""
         name = f"Backup {self._name}"
         if verdict.outcome is Outcome.DONE:
-            job = (self.last.job if self.last else None) or self.target.job
+            job = (self.last.job if self.last else None) or self._target.job
             sets = self.last.sets if self.last else ()
-            facts = backup_facts(self.target.db_instance_id, self.target.backup_job_id, job, sets)
+            facts = backup_facts(self.db_instance_id, self.backup_job_id, job, sets)
             warning = f" Warning: {verdict.warning}" if verdict.warning else ""
             return Ending(verdict.outcome, f"{name} is good {waited}: {verdict.reason}.{warning}", facts)
         if verdict.outcome is Outcome.ERROR:
@@ -191,7 +199,7 @@ class BackupWatch:
 
     @property
     def _name(self) -> str:
-        return f"{self.target.backup_job_id} of {self.target.db_instance_id}"
+        return f"{self.backup_job_id} of {self.db_instance_id}"
 
 
 def duration(seconds: float) -> str:

@@ -29,7 +29,6 @@ from airflow_provider_dds.exceptions import (
     DdsTimeoutError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.look import Target
 from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.retry_policy import with_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
@@ -188,7 +187,7 @@ class DdsCreateBackupOperator(BaseOperator):
     def _recall(self, context: Context, fresh: CreateRecord) -> CreateRecord:
         """Return the record of this task run, or a fresh one for its first try and after a clear."""
         store = self._store(context)
-        stored = store.get(RECORD_KEY) if store else None
+        stored = None if store is None else store.get(RECORD_KEY)
         if not isinstance(stored, dict) or not (found := CreateRecord.from_json(stored)).is_for(fresh):
             return self._keep(context, fresh)
         if found.generation == fresh.generation:
@@ -209,7 +208,7 @@ class DdsCreateBackupOperator(BaseOperator):
         return fresh.created(job.backup_job_id)
 
     def _keep(self, context: Context, record: CreateRecord) -> CreateRecord:
-        if store := self._store(context):
+        if (store := self._store(context)) is not None:
             store.set(RECORD_KEY, record.to_json())
         return record
 
@@ -269,14 +268,15 @@ class DdsCreateBackupOperator(BaseOperator):
                     raise outcome_unknown(record, []) from error
                 self.log.warning("%s", error)
             else:
-                done, job_id = settled(record, candidates(signs, record.known), grace_over=now >= until)
+                found = candidates(signs, record.known)
+                done, job_id = settled(record, found, grace_over=now >= until, too_late=now >= record.deadline)
                 if job_id:
                     self.log.info("Adopting backup job %s: it is the one that was asked for.", job_id)
                     return self._keep(context, record.created(job_id))
                 if done:
                     self.log.info("No job was started by that request; asking again.")
                     return self._keep(context, replace(record, may_ask=True))
-            self._sleep(max(0.0, min(SETTLE_INTERVAL, until - now)))
+            self._sleep(SETTLE_INTERVAL)
 
     def _wait_until_free(
         self, context: Context, hook: DdsHook, record: CreateRecord, error: DdsBackupRunningError | DdsInstanceBusyError
@@ -291,18 +291,20 @@ class DdsCreateBackupOperator(BaseOperator):
         if running and self.if_backup_running == "adopt" and job_id:
             self.log.info("Adopting backup job %s, which runs already.", job_id)
             return self._keep(context, record.created(job_id))
-        self._in_time(record, reason or str(error))
-        self.log.info("Waiting to back up %s: %s.", record.db_instance_id, reason or error.code)
+        reason = reason or f"the service answered {error.code}"
+        self.log.info("Waiting to back up %s: %s.", record.db_instance_id, reason)
         if self.deferrable:
             self._defer_until_free(hook, record)
         self._sleep_within(record)
+        self._in_time(record, reason)
         return record
 
     # --- the waits ------------------------------------------------------------------------------------------------
 
     def _wait(self, context: Context, hook: DdsHook, record: CreateRecord) -> str:
         watch = BackupWatch(
-            Target(record.db_instance_id, record.backup_job_id or ""),
+            record.db_instance_id,
+            record.backup_job_id or "",
             Terms(record.deadline, self.confirm_backup_set),
             PollPlan(self.poke_interval),
             self._clock(),

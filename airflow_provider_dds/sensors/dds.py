@@ -18,7 +18,6 @@ from airflow_provider_dds import arguments
 from airflow_provider_dds.compat import generation_of, task_state_store
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.look import Target
 from airflow_provider_dds.polling import PollPlan
 from airflow_provider_dds.retry_policy import with_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
@@ -117,10 +116,8 @@ class DdsBackupSensor(BaseSensorOperator):
             first = context["ti"].get_first_reschedule_date(context)
             started_at = first.timestamp() if first else now
         self._watch = BackupWatch(
-            Target(
-                arguments.required_id("db_instance_id", self.db_instance_id),
-                arguments.required_id("backup_job_id", self.backup_job_id),
-            ),
+            arguments.required_id("db_instance_id", self.db_instance_id),
+            arguments.required_id("backup_job_id", self.backup_job_id),
             Terms(started_at + self.timeout, self.confirm_backup_set, self.confirm_timeout, self.not_found_grace),
             PollPlan(
                 self.poke_interval, self.exponential_backoff, self.max_wait.total_seconds() if self.max_wait else None
@@ -200,10 +197,10 @@ class _Memory:
     def __init__(self, context: Context, watch: BackupWatch) -> None:
         self.store = task_state_store(context)
         self.watch = watch
-        self.wait_of = [generation_of(context), context["ti"].try_number, watch.target.backup_job_id]
+        self.wait_of = [generation_of(context), context["ti"].try_number, watch.backup_job_id]
 
     def recall(self) -> None:
-        stored = self.store.get(_MEMORY_KEY) if self.store else None
+        stored = None if self.store is None else self.store.get(_MEMORY_KEY)
         if isinstance(stored, dict) and stored.get("wait_of") == self.wait_of:
             self.watch.recall(stored["memory"])
 

@@ -14,7 +14,6 @@ from airflow_provider_dds.api_errors import is_transient
 from airflow_provider_dds.creation import what_holds
 from airflow_provider_dds.exceptions import DdsError
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.look import Target
 from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.verdict import Outcome, Terms
 from airflow_provider_dds.watch import BackupWatch
@@ -101,7 +100,8 @@ class DdsBackupTrigger(_DdsTrigger):
         self.deadline = deadline
         self.hook = DdsHook(dds_conn_id, region_id)
         self.watch = BackupWatch(
-            Target(db_instance_id, backup_job_id),
+            db_instance_id,
+            backup_job_id,
             Terms(deadline, confirm_backup_set, confirm_timeout, not_found_grace),
             PollPlan(poke_interval, exponential_backoff, max_wait),
             started_at,
@@ -111,8 +111,8 @@ class DdsBackupTrigger(_DdsTrigger):
     def for_watch(cls, watch: BackupWatch, hook: DdsHook) -> DdsBackupTrigger:
         """Return the trigger that goes on with a wait that a worker began."""
         return cls(
-            db_instance_id=watch.target.db_instance_id,
-            backup_job_id=watch.target.backup_job_id,
+            db_instance_id=watch.db_instance_id,
+            backup_job_id=watch.backup_job_id,
             dds_conn_id=hook.dds_conn_id,
             region_id=hook.region_id,
             started_at=watch.started_at,

@@ -1,0 +1,380 @@
+"""The operator against the service over HTTP: one backup a task run, whatever happens."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_dds.creation import SETTLE_GRACE
+from airflow_provider_dds.emulator import Readings
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsBackupFailedError,
+    DdsBackupOutcomeUnknownError,
+    DdsBackupRunningError,
+    DdsConfigurationError,
+    DdsInvalidRequestError,
+    DdsNotFoundError,
+    DdsThrottledError,
+    DdsTimeoutError,
+    DdsTransportError,
+)
+from airflow_provider_dds.operators.dds import BACKUP_XCOM, RECORD_KEY, DdsCreateBackupOperator
+from tests.integration.conftest import REPLICA
+
+both_waits = pytest.mark.parametrize("deferrable", [False, True], ids=["on the worker", "deferred"])
+
+
+def backups(service, instance_id=REPLICA):
+    """Return the manual jobs that the service really made."""
+    return [each for each in service.service.jobs(instance_id) if each.job.mode == "Manual"]
+
+
+def test_returns_the_job_id_as_a_clean_string(service, operator):
+    service.service.readings = Readings(create_id_type="int")
+    job_id = operator().once()
+    assert job_id == backups(service)[0].job_id
+    assert isinstance(job_id, str)
+
+
+def test_asks_for_what_the_user_wrote(service, operator):
+    operator(backup_method="Snapshot", backup_retention_period=30, region_id="cn-shanghai").once()
+    [request] = service.requests("CreateBackup")
+    assert request.params == {
+        "DBInstanceId": REPLICA,
+        "BackupMethod": "Snapshot",
+        "BackupRetentionPeriod": "30",
+        "RegionId": "cn-shanghai",
+    }
+
+
+def test_leaves_out_what_the_user_left_out(service, operator):
+    operator().once()
+    [request] = service.requests("CreateBackup")
+    assert set(request.params) == {"DBInstanceId", "RegionId"}
+
+
+@pytest.mark.parametrize("nothing", [None, "", " \n", "None", ["dds-1"], {}])
+def test_instance_id_that_rendered_to_nothing_sends_nothing(service, operator, nothing):
+    with pytest.raises(DdsConfigurationError, match="db_instance_id"):
+        operator(nothing).once()
+    assert service.requests() == []
+
+
+def test_rendered_backup_method_is_checked_before_anything_is_sent(service, operator):
+    run = operator(backup_method="{{ params.method }}")
+    run.task.backup_method = "snapshot"
+    with pytest.raises(DdsConfigurationError, match=r"backup_method is 'snapshot'.*Snapshot, Physical, Logical"):
+        run.once()
+    assert service.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("backup_method", "snapshot"),
+        ("backup_retention_period", 6),
+        ("backup_retention_period", 731),
+        ("backup_retention_period", 0),
+        ("backup_retention_period", "soon"),
+        ("if_backup_running", "ignore"),
+        ("poke_interval", 0),
+        ("poke_interval", 7200),
+        ("timeout", -1),
+        ("timeout", 0),
+    ],
+)
+def test_bad_literal_is_refused_at_construction(argument, value):
+    with pytest.raises(DdsConfigurationError, match=argument):
+        DdsCreateBackupOperator(
+            task_id="create", db_instance_id=REPLICA, **{"poke_interval": 30, "timeout": 3600, argument: value}
+        )
+
+
+@both_waits
+def test_wait_for_completion_pushes_the_facts_and_returns_the_job_id(service, operator, deferrable):
+    run = operator(wait_for_completion=True, deferrable=deferrable)
+    job_id = run.once()
+    facts = run.ti.xcoms[BACKUP_XCOM]
+    assert job_id == facts["backup_job_id"] == backups(service)[0].job_id
+    assert facts["status"] == "Success"
+    assert len(run.deferrals) == int(deferrable)
+
+
+@both_waits
+def test_wait_for_completion_fails_on_a_failed_backup(service, operator, deferrable):
+    service.service.next_job(REPLICA, fail_at=30)
+    with pytest.raises(DdsBackupFailedError):
+        operator(wait_for_completion=True, deferrable=deferrable).once()
+
+
+@both_waits
+def test_wait_for_completion_ends_at_the_deadline(service, operator, clock, deferrable):
+    service.service.next_job(REPLICA, stuck_at=30)
+    began = clock.now
+    with pytest.raises(DdsTimeoutError, match="Backuping"):
+        operator(wait_for_completion=True, deferrable=deferrable, timeout=600).once()
+    assert 600 <= clock.now - began <= 601
+
+
+def test_create_is_repeated_while_it_is_throttled(service, operator):
+    service.add_fault("throttle", action="CreateBackup", times=3)
+    operator().once()
+    assert service.calls("CreateBackup") == 4
+    assert len(backups(service)) == 1
+
+
+def test_throttling_without_end_is_an_error(service, operator):
+    service.add_fault("throttle", action="CreateBackup", times=None)
+    with pytest.raises(DdsThrottledError, match="Quota Center"):
+        operator().once()
+    assert backups(service) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("Forbidden.RAM", 403, DdsAccessDeniedError),
+        ("OperationDenied.NoDatabase", 403, DdsInvalidRequestError),
+        ("BackupTimesExceeded", 400, DdsInvalidRequestError),
+        ("InsufficientBalance", 400, DdsAccessDeniedError),
+        ("InvalidDBInstanceId.NotFound", 404, DdsNotFoundError),
+    ],
+)
+def test_refusal_is_raised_at_once(service, operator, code, status, error):
+    service.add_fault("error", code=code, status=status, action="CreateBackup", times=None)
+    with pytest.raises(error, match=rf"CreateBackup for {REPLICA} failed with {code}"):
+        operator().once()
+    assert service.calls("CreateBackup") == 1
+
+
+AFTER_ACTING = [
+    {"kind": "reset_after"},
+    {"kind": "error", "status": 503, "code": "ServiceUnavailable", "when": "after"},
+    {"kind": "html", "status": 502, "when": "after"},
+    {"kind": "html", "status": 200, "when": "after"},
+    {"kind": "empty_body", "when": "after"},
+    {"kind": "null_body", "when": "after"},
+    {"kind": "truncated_body"},
+    {"kind": "cut_body"},
+    {"kind": "drop_job_id"},
+    {"kind": "error", "status": 400, "code": "SignatureNonceUsed", "when": "after"},
+]
+name_of = lambda fault: "-".join(str(value) for value in fault.values())  # noqa: E731 - a name for ids
+
+
+@pytest.mark.parametrize("fault", AFTER_ACTING, ids=name_of)
+def test_job_whose_answer_was_lost_is_found_and_adopted(service, operator, fault):
+    service.add_fault(**fault, action="CreateBackup")
+    assert operator().once() == backups(service)[0].job_id
+    assert service.calls("CreateBackup") == 1
+
+
+@pytest.mark.parametrize("fault", [each for each in AFTER_ACTING if "when" in each], ids=name_of)
+def test_request_that_was_not_executed_is_sent_again_after_the_grace(service, operator, clock, fault):
+    service.add_fault(**{**fault, "when": "before"}, action="CreateBackup")
+    began = clock.now
+    operator().once()
+    assert service.calls("CreateBackup") == 2
+    assert len(backups(service)) == 1
+    assert clock.now - began >= SETTLE_GRACE
+
+
+def test_job_that_shows_late_is_waited_for(service, operator):
+    service.service.readings = Readings(new_row_delay_seconds=60)
+    service.add_fault("reset_after", action="CreateBackup")
+    assert operator().once() == backups(service)[0].job_id
+    assert service.calls("CreateBackup") == 1
+
+
+def test_job_that_shows_after_the_grace_is_not_made_twice(service, operator):
+    service.service.readings = Readings(new_row_delay_seconds=SETTLE_GRACE + 40, history="hidden")
+    service.add_fault("reset_after", action="CreateBackup")
+    assert operator().once() == backups(service)[0].job_id
+    assert [request.code for request in service.requests("CreateBackup")[1:]] == ["OperationDenied.BackupJobExists"]
+
+
+def test_backup_that_ended_before_the_request_is_never_adopted(service, operator, hook, clock):
+    hook.create_backup(REPLICA)
+    clock.advance(301)
+    service.add_fault("reset_before", action="CreateBackup")
+    job_id = operator().once()
+    assert job_id == backups(service)[1].job_id
+
+
+def test_several_jobs_that_fit_are_an_error_that_lists_them(service, operator, hook, clock):
+    run = operator()
+    run.store[RECORD_KEY] = {
+        "generation": 0,
+        "db_instance_id": REPLICA,
+        "region_id": None,
+        "deadline": clock.now + 3600,
+        "asked_since": clock.now,
+        "known": [],
+        "may_ask": False,
+    }
+    first = hook.create_backup(REPLICA)
+    clock.advance(301)
+    second = hook.create_backup(REPLICA)
+    with pytest.raises(DdsBackupOutcomeUnknownError, match=f"job {first}; job {second}.*mark this task as success"):
+        run.retry()
+    assert service.calls("CreateBackup") == 2
+
+
+def test_adopts_no_automatic_backup(service, operator, clock):
+    service.add_fault("error", status=503, code="ServiceUnavailable", action="CreateBackup")
+    run = operator()
+    began = clock.now
+    service.service.start_automatic_backup(REPLICA)
+    job_id = run.once()
+    assert job_id == backups(service)[0].job_id
+    assert clock.now - began >= 300
+
+
+# --- another backup runs, or the instance is busy ----------------------------------------------------------------
+
+
+@both_waits
+def test_waits_for_an_automatic_backup_and_then_makes_its_own(service, operator, clock, deferrable):
+    automatic = service.service.start_automatic_backup(REPLICA)
+    run = operator(deferrable=deferrable)
+    began = clock.now
+    assert run.once() != automatic
+    assert clock.now - began >= 300
+    assert len(backups(service)) == 1
+    assert bool(run.deferrals) is deferrable
+
+
+def test_deferred_wait_asks_again_only_once_the_instance_is_free(service, operator):
+    service.service.start_automatic_backup(REPLICA)
+    operator(deferrable=True).once()
+    assert service.calls("CreateBackup") == 2
+
+
+def test_adopts_the_running_backup_if_told_so(service, operator):
+    automatic = service.service.start_automatic_backup(REPLICA)
+    assert operator(if_backup_running="adopt").once() == automatic
+    assert backups(service) == []
+
+
+def test_fails_on_a_running_backup_if_told_so(service, operator):
+    service.service.start_automatic_backup(REPLICA)
+    with pytest.raises(DdsBackupRunningError, match="Another backup of this instance is running"):
+        operator(if_backup_running="fail").once()
+    assert backups(service) == []
+
+
+@both_waits
+def test_wait_for_a_running_backup_ends_at_the_deadline_and_says_what_it_saw(service, operator, clock, deferrable):
+    service.service.next_job(REPLICA, stuck_at=20)
+    automatic = service.service.start_automatic_backup(REPLICA)
+    began = clock.now
+    with pytest.raises(DdsTimeoutError, match=rf"{REPLICA} .*automated backup {automatic} is Backuping 20 %"):
+        operator(deferrable=deferrable, timeout=900).once()
+    assert 900 <= clock.now - began <= 901
+    assert backups(service) == []
+
+
+@both_waits
+def test_waits_for_an_instance_that_is_not_running(service, operator, clock, deferrable):
+    service.service.set_instance_status(REPLICA, "Rebooting")
+    began = clock.now
+    with pytest.raises(DdsTimeoutError, match="the instance is Rebooting"):
+        operator(deferrable=deferrable, timeout=300).once()
+    assert 300 <= clock.now - began <= 301
+    service.service.set_instance_status(REPLICA, "Running")
+    operator(deferrable=deferrable).once()
+    assert len(backups(service)) == 1
+
+
+# --- retries and clears ------------------------------------------------------------------------------------------
+
+
+def test_retry_goes_on_with_the_job_of_the_try_before(service, operator):
+    service.service.next_job(REPLICA, seconds=400)
+    run = operator(wait_for_completion=True)
+    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=3)
+    with pytest.raises(DdsAccessDeniedError):
+        run.once()
+    assert run.retry() == backups(service)[0].job_id
+    assert service.calls("CreateBackup") == 1
+
+
+def test_retry_that_finds_an_intent_without_a_job_looks_for_it(service, operator):
+    run = operator()
+    run.once()
+    run.store[RECORD_KEY] = {
+        **run.store[RECORD_KEY],
+        "backup_job_id": None,
+        "asked_since": run.clock.now,
+        "may_ask": False,
+    }
+    assert run.retry() == backups(service)[0].job_id
+    assert len(backups(service)) == 1
+
+
+def test_cleared_task_makes_a_new_backup(service, operator, clock):
+    run = operator()
+    first = run.once()
+    clock.advance(400)
+    assert run.clear() != first
+    assert len(backups(service)) == 2
+
+
+def test_cleared_task_adopts_its_backup_while_that_still_runs(service, operator, clock):
+    run = operator()
+    first = run.once()
+    clock.advance(100)
+    assert run.clear() == first
+    assert len(backups(service)) == 1
+
+
+def test_record_of_another_instance_is_none_of_its_own(service, operator):
+    run = operator()
+    run.once()
+    other = operator("dds-demo-cluster")
+    other.store = run.store
+    assert other.retry() == backups(service, "dds-demo-cluster")[0].job_id
+
+
+def test_without_durable_nothing_is_kept(service, operator):
+    run = operator(durable=False)
+    run.once()
+    assert run.store == {}
+
+
+def test_without_a_store_it_works_within_a_try_and_says_what_is_not_covered(service, operator, logged):
+    run = operator(wait_for_completion=True, deferrable=True)
+    run.store = None
+    service.add_fault("reset_after", action="CreateBackup")
+    assert run.once() == backups(service)[0].job_id
+    assert "no task state store" in logged()
+
+
+def test_record_holds_no_secret(service, operator):
+    run = operator()
+    run.once()
+    kept = json.dumps(run.store)
+    assert service.access_key_id not in kept
+    assert service.access_key_secret not in kept
+
+
+def test_kill_says_that_the_backup_goes_on(service, operator, logged):
+    run = operator()
+    job_id = run.once()
+    run.worker.on_kill()
+    assert f"Backup job {job_id} of {REPLICA} goes on" in logged()
+
+
+def test_service_that_cannot_be_reached_before_sending_is_no_doubt(operator, monkeypatch, service):
+    import socket
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    connection = {**service.connection_dict(), "port": port}
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
+    with pytest.raises(DdsTransportError, match=r"was not sent: no connection to 127.0.0.1") as caught:
+        operator().once()
+    assert caught.value.request_sent is False

@@ -1,0 +1,302 @@
+"""The sensor against the service over HTTP, in all modes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+
+from airflow_provider_dds.emulator import Readings
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsBackupFailedError,
+    DdsBackupNotFoundError,
+    DdsConfigurationError,
+    DdsNotFoundError,
+)
+from tests.integration.conftest import REPLICA
+
+every_mode = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
+
+
+@every_mode
+def test_succeeds_when_the_job_is_finished_and_its_set_is_good(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    facts = sensor(job_id, mode).once()
+    assert facts == json.loads(json.dumps(facts))
+    assert facts["backup_job_id"] == job_id
+    assert facts["db_instance_id"] == REPLICA
+    assert facts["status"] == "Success"
+    assert facts["backup_id"]
+    assert facts["size_bytes"] > 0
+    assert facts["start_time"] < facts["end_time"]
+    assert facts["start_time"].endswith("+00:00")
+    assert set(facts) == {
+        "db_instance_id", "backup_job_id", "backup_id", "status", "backup_method", "backup_mode", "backup_type",
+        "start_time", "end_time", "size_bytes", "expire_time", "engine_version",
+    }  # fmt: skip
+
+
+def test_result_is_the_same_in_all_modes(service, hook, sensor):
+    job_id = hook.create_backup(REPLICA)
+    results = [sensor(job_id, mode).once() for mode in ("poke", "reschedule", "deferrable")]
+    assert results[0] == results[1] == results[2]
+
+
+@every_mode
+def test_looks_once_every_interval(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    sensor(job_id, mode, poke_interval=60).once()
+    looks = [request.time for request in service.requests("DescribeBackupTasks")]
+    assert [late - early for early, late in itertools.pairwise(looks)] == [60] * (len(looks) - 1)
+    assert len(looks) == 6
+
+
+@every_mode
+def test_backs_off_with_the_time_waited_up_to_max_wait(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    sensor(job_id, mode, poke_interval=10, exponential_backoff=True, max_wait=60).once()
+    looks = [request.time for request in service.requests("DescribeBackupTasks")]
+    spaces = [late - early for early, late in itertools.pairwise(looks)]
+    assert spaces == sorted(spaces)
+    assert spaces[0] == 10
+    assert spaces[-1] == 60
+
+
+@every_mode
+def test_fails_without_retry_when_the_job_failed(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, fail_at=40)
+    job_id = hook.create_backup(REPLICA)
+    with pytest.raises(DdsBackupFailedError, match=rf"Backup {job_id} of {REPLICA} failed .*DescribeBackupTasks \("):
+        sensor(job_id, mode).once()
+
+
+@every_mode
+def test_fails_when_the_row_vanishes_and_the_set_is_failed(service, hook, sensor, mode):
+    service.service.readings = Readings(failed_job_status=None)
+    service.service.next_job(REPLICA, fail_at=40)
+    job_id = hook.create_backup(REPLICA)
+    with pytest.raises(DdsBackupFailedError, match=r"set .* is Failed"):
+        sensor(job_id, mode).once()
+
+
+@every_mode
+def test_succeeds_when_the_row_vanishes_and_the_set_is_good(service, hook, sensor, mode):
+    service.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
+    job_id = hook.create_backup(REPLICA)
+    assert sensor(job_id, mode).once()["status"] == "Success"
+
+
+@every_mode
+def test_is_not_found_after_the_grace(service, hook, sensor, clock, mode):
+    began = clock.now
+    with pytest.raises(DdsBackupNotFoundError, match=r"DescribeBackupTasks.*DescribeBackups"):
+        sensor("999999", mode, not_found_grace=120).once()
+    assert 120 <= clock.now - began <= 150
+
+
+@every_mode
+def test_set_that_stays_invisible_is_taken_for_good_with_a_warning(service, hook, sensor, clock, mode, logged):
+    service.service.readings = Readings(set_lag_seconds=100_000)
+    job_id = hook.create_backup(REPLICA)
+    began = clock.now
+    facts = sensor(job_id, mode, confirm_timeout=240).once()
+    assert facts["status"] == "Finished"
+    assert facts["backup_id"] is None
+    assert clock.now - began >= 300 + 240
+    assert "not become visible within confirm_timeout" in logged()
+
+
+@every_mode
+def test_set_that_shows_late_is_waited_for(service, hook, sensor, mode):
+    service.service.readings = Readings(set_lag_seconds=200)
+    job_id = hook.create_backup(REPLICA)
+    assert sensor(job_id, mode).once()["backup_id"]
+
+
+@every_mode
+def test_without_confirmation_finished_is_enough(service, hook, sensor, mode):
+    service.service.readings = Readings(set_lag_seconds=100_000)
+    job_id = hook.create_backup(REPLICA)
+    assert sensor(job_id, mode, confirm_backup_set=False).once()["status"] == "Finished"
+    assert service.calls("DescribeBackups") == 0
+
+
+@every_mode
+def test_times_out_with_what_it_saw_and_never_retries(service, hook, sensor, clock, mode):
+    service.service.next_job(REPLICA, stuck_at=50)
+    job_id = hook.create_backup(REPLICA)
+    began = clock.now
+    with pytest.raises(AirflowSensorTimeout, match=rf"Backup {job_id} of {REPLICA} was not good .*Backuping"):
+        sensor(job_id, mode, timeout=600).once()
+    assert 600 <= clock.now - began <= 601
+
+
+@every_mode
+def test_unknown_status_is_waited_out_and_said_once(service, hook, sensor, mode, logged):
+    service.service.next_job(REPLICA, unknown_word="Pondering", unknown_at=10, stuck_at=50)
+    job_id = hook.create_backup(REPLICA)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(job_id, mode, timeout=900).once()
+    assert logged().count("'Pondering' is none that the service documents") == 1
+
+
+@every_mode
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "throttle"},
+        {"kind": "error", "status": 503, "code": "ServiceUnavailable"},
+        {"kind": "html", "status": 502},
+        {"kind": "html", "status": 200},
+        {"kind": "empty_body"},
+        {"kind": "null_body"},
+        {"kind": "truncated_body"},
+        {"kind": "wrong_shape", "body": {"RequestId": "R", "BackupJobs": "none"}},
+        {"kind": "wrong_shape", "body": [{"BackupJobs": []}]},
+        {"kind": "reset_before"},
+        {"kind": "reset_after"},
+    ],
+    ids=lambda fault: "-".join(str(value)[:20] for value in fault.values()),
+)
+def test_what_passes_is_waited_out(service, hook, sensor, mode, fault):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault(**fault, action="DescribeBackupTasks", times=12)
+    assert sensor(job_id, mode).once()["status"] == "Success"
+    assert service.calls("DescribeBackupTasks") > 12
+
+
+@every_mode
+def test_list_that_is_wrapped_is_read_all_the_same(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault("wrong_shape", times=None)
+    assert sensor(job_id, mode).once()["status"] == "Success"
+
+
+@every_mode
+def test_outage_until_the_deadline_times_out_with_the_last_error(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault("error", status=503, code="ServiceUnavailable", action="DescribeBackupTasks", times=None)
+    with pytest.raises(AirflowSensorTimeout, match=rf"{job_id} of {REPLICA}.*ServiceUnavailable.*Request id: [0-9A-F]"):
+        sensor(job_id, mode, timeout=900).once()
+
+
+@every_mode
+def test_missing_permission_fails_at_once(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None, after=2)
+    with pytest.raises(DdsAccessDeniedError, match=rf"Backup {job_id} .*Allow the action dds:DescribeBackupTasks"):
+        sensor(job_id, mode).once()
+    assert service.calls("DescribeBackupTasks") == 3
+
+
+@every_mode
+def test_unknown_instance_fails_at_once(service, sensor, mode):
+    with pytest.raises(DdsNotFoundError, match="Check the instance id"):
+        sensor("1", mode, db_instance_id="dds-nowhere").once()
+
+
+@every_mode
+@pytest.mark.parametrize("nothing", [None, "", "  ", "None", [], ["1", "2"]])
+def test_job_id_that_rendered_to_nothing_sends_nothing(service, sensor, mode, nothing):
+    with pytest.raises(DdsConfigurationError, match="backup_job_id"):
+        sensor(nothing, mode).once()
+    with pytest.raises(DdsConfigurationError, match="db_instance_id"):
+        sensor("1", mode, db_instance_id=nothing).once()
+    assert service.requests() == []
+
+
+@every_mode
+def test_id_as_a_number_or_with_a_newline_is_the_same_id(service, hook, sensor, mode):
+    service.service.readings = Readings(row_id_type="int")
+    job_id = hook.create_backup(REPLICA)
+    assert sensor(f" {job_id}\n", mode).once()["backup_job_id"] == job_id
+    service.service.readings = Readings(trailing_newline=True)
+    job_id = hook.create_backup(REPLICA)
+    assert sensor(int(job_id), mode).once()["backup_job_id"] == job_id
+
+
+@every_mode
+def test_rows_of_other_jobs_never_count(service, hook, sensor, clock, mode):
+    hook.create_backup(REPLICA)
+    clock.advance(400)
+    service.service.readings = Readings(job_filter_in_tasks=False, job_filter_in_sets=False)
+    with pytest.raises(DdsBackupNotFoundError):
+        sensor("424242", mode).once()
+
+
+@every_mode
+def test_soft_fail_skips_a_failed_backup_but_not_a_missing_permission(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, fail_at=40)
+    job_id = hook.create_backup(REPLICA)
+    with pytest.raises(AirflowSkipException):
+        sensor(job_id, mode, soft_fail=True).once()
+    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None)
+    with pytest.raises(DdsAccessDeniedError):
+        sensor(job_id, mode, soft_fail=True).once()
+
+
+@every_mode
+def test_soft_fail_skips_a_timeout(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, stuck_at=50)
+    with pytest.raises(AirflowSkipException):
+        sensor(hook.create_backup(REPLICA), mode, soft_fail=True, timeout=600).once()
+
+
+@every_mode
+def test_never_fail_skips_whatever_goes_wrong(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None, after=1)
+    with pytest.raises(AirflowSkipException):
+        sensor(job_id, mode, never_fail=True).once()
+
+
+def test_deferrable_looks_once_on_the_worker_and_ends_on_it(service, hook, sensor):
+    run = sensor(hook.create_backup(REPLICA), "deferrable")
+    run.once()
+    assert run.starts == 2
+    assert len(run.deferrals) == 1
+
+
+def test_deferrable_does_not_defer_for_a_backup_that_is_done(service, hook, sensor, clock):
+    job_id = hook.create_backup(REPLICA)
+    clock.advance(400)
+    run = sensor(job_id, "deferrable")
+    run.once()
+    assert run.deferrals == []
+
+
+def test_trigger_carries_plain_json_and_no_secret(service, hook, sensor):
+    run = sensor(hook.create_backup(REPLICA), "deferrable")
+    run.once()
+    [(path, kwargs)] = run.deferrals
+    assert path == "airflow_provider_dds.triggers.dds.DdsBackupTrigger"
+    assert service.access_key_secret not in json.dumps(kwargs)
+    assert service.access_key_id not in json.dumps(kwargs)
+
+
+def test_triggerer_that_restarts_goes_on_with_the_same_deadline(service, hook, sensor, clock):
+    service.service.next_job(REPLICA, stuck_at=50)
+    run = sensor(hook.create_backup(REPLICA), "deferrable", timeout=600)
+    run.restart_triggerer_after = 5
+    began = clock.now
+    with pytest.raises(AirflowSensorTimeout):
+        run.once()
+    assert 600 <= clock.now - began <= 631
+
+
+def test_reschedule_without_a_state_store_keeps_the_grace(service, hook, sensor):
+    service.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
+    run = sensor(hook.create_backup(REPLICA), "reschedule")
+    run.store = None
+    assert run.once()["status"] == "Success"
+
+
+def test_no_secret_is_logged(service, hook, sensor, logged):
+    service.add_fault("error", status=400, code="SignatureDoesNotMatch", action="DescribeBackupTasks", after=2)
+    job_id = hook.create_backup(REPLICA)
+    with pytest.raises(DdsAccessDeniedError) as caught:
+        sensor(job_id, "deferrable").once()
+    assert service.access_key_secret not in logged() + repr(caught.value) + str(vars(caught.value))
