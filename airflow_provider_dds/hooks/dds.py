@@ -6,16 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_dds import operations
 from airflow_provider_dds.api_errors import Repeat, repeat_for
 from airflow_provider_dds.connection import DdsSettings, settings_from, unknown_extra_fields
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError, DdsThrottledError
+from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsConfigurationError, DdsError, DdsThrottledError
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
 from airflow_provider_dds.hooks import sdk
 from airflow_provider_dds.operations import Answer, Request, Steps
@@ -364,13 +365,26 @@ class DdsHook(BaseHook):
 
     def _load(self) -> DdsSettings:
         if self._settings is None:
-            self._settings = self._read(self.get_connection(self.dds_conn_id))
+            with self._known_connection():
+                connection = self.get_connection(self.dds_conn_id)
+            self._settings = self._read(connection)
         return self._settings
 
     async def _aload(self) -> DdsSettings:
         if self._settings is None:
-            self._settings = self._read(await get_async_connection(self.dds_conn_id, hook=self))
+            with self._known_connection():
+                connection = await get_async_connection(self.dds_conn_id, hook=self)
+            self._settings = self._read(connection)
         return self._settings
+
+    @contextmanager
+    def _known_connection(self) -> Iterator[None]:
+        try:
+            yield
+        except AirflowNotFoundException:
+            raise DdsConfigurationError(
+                f"Connection {self.dds_conn_id!r} is not defined. Add it in Airflow (type dds), or correct dds_conn_id."
+            ) from None
 
     def _read(self, connection: Any) -> DdsSettings:
         settings = settings_from(

@@ -1,0 +1,405 @@
+"""The hook against the service over HTTP: connection, calls, retries, errors, the form's test button."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+import airflow_provider_dds
+from airflow_provider_dds.emulator import Emulator, Readings
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsBackupRunningError,
+    DdsConfigurationError,
+    DdsNotFoundError,
+    DdsResponseError,
+    DdsServiceError,
+    DdsThrottledError,
+    DdsTransportError,
+)
+from airflow_provider_dds.hooks import dds as hook_module
+from airflow_provider_dds.hooks import sdk
+from airflow_provider_dds.hooks.dds import ATTEMPTS, DdsHook
+from tests.integration.conftest import REPLICA
+
+
+@pytest.fixture
+def connect(service, monkeypatch):
+    """Change fields of the connection and return a hook for it."""
+
+    def change(extra=None, **fields):
+        connection = service.connection_dict()
+        connection = {**connection, **fields, "extra": {**connection["extra"], **(extra or {})}}
+        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
+        return DdsHook()
+
+    return change
+
+
+def test_constructor_does_nothing_but_remember():
+    hook = DdsHook("no_such_connection", "cn-nowhere")
+    assert (hook.dds_conn_id, hook.region_id) == ("no_such_connection", "cn-nowhere")
+
+
+def test_get_conn_is_the_sdks_client_and_shared(service):
+    from alibabacloud_dds20151201.client import Client
+
+    client = DdsHook().get_conn()
+    assert isinstance(client, Client)
+    assert DdsHook().get_conn() is client
+
+
+def test_client_can_be_used_by_itself(service, hook):
+    from alibabacloud_dds20151201.models import DescribeBackupTasksRequest
+
+    job_id = hook.create_backup(REPLICA)
+    answer = hook.get_conn().describe_backup_tasks(DescribeBackupTasksRequest(dbinstance_id=REPLICA))
+    assert answer.body.backup_jobs[0].backupjob_id == job_id
+
+
+def test_every_request_names_package_version_and_region(service, hook):
+    hook.describe_backup_tasks(REPLICA)
+    [request] = service.requests()
+    assert f"airflow-provider-dds/{airflow_provider_dds.__version__}" in request.user_agent
+    assert request.params["RegionId"] == "cn-hangzhou"
+
+
+def test_region_of_the_hook_overrides_the_connections(service):
+    DdsHook(region_id="eu-central-1").describe_backup_tasks(REPLICA)
+    assert service.requests()[0].params["RegionId"] == "eu-central-1"
+
+
+def test_missing_connection_is_a_clear_error(service):
+    with pytest.raises(DdsConfigurationError, match="Connection 'no_such_connection' is not defined"):
+        DdsHook("no_such_connection").get_conn()
+
+
+def test_connection_of_the_official_alibaba_type_works_unchanged(service, monkeypatch):
+    connection = service.connection_dict()
+    extra = {
+        "access_key_id": connection["login"],
+        "access_key_secret": connection["password"],
+        "region": "cn-hangzhou",
+    }
+    official = {"conn_type": "alibaba_cloud", "host": connection["host"], "port": connection["port"], "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", json.dumps(official))
+    assert DdsHook("alibabacloud_default").describe_db_instance(REPLICA).status == "Running"
+
+
+def test_connection_as_a_uri_works(service, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", service.connection_uri())
+    assert DdsHook().describe_db_instance(REPLICA).status == "Running"
+
+
+def test_unread_field_of_the_connection_is_pointed_out(connect, logged):
+    connect({"regionid": "cn-beijing"}).get_conn()
+    assert "'regionid' (did you mean 'region_id'?)" in logged()
+
+
+@pytest.mark.parametrize(
+    ("region", "network", "host"),
+    [
+        ("cn-hangzhou", "public", "mongodb.aliyuncs.com"),
+        ("cn-shenzhen", "public", "mongodb.cn-shenzhen.aliyuncs.com"),
+        ("cn-zhongwei", "public", "mongodb.cn-zhongwei.aliyuncs.com"),
+        ("cn-hangzhou", "vpc", "mongodb-vpc.cn-hangzhou.aliyuncs.com"),
+    ],
+)
+def test_endpoint_follows_from_region_and_network(connect, region, network, host):
+    hook = connect({"region_id": region, "network": network}, host=None, port=None)
+    assert sdk.endpoint_of(hook.get_conn()) == host
+
+
+def test_job_and_set_of_a_backup(service, hook, clock):
+    job_id = hook.create_backup(REPLICA)
+    assert hook.get_backup_job(REPLICA, f"{job_id}\n").status == "Scheduled"
+    assert hook.get_backup_job(REPLICA, "1") is None
+    clock.advance(400)
+    [made] = hook.describe_backups(REPLICA, backup_job_id=job_id)
+    assert made.status == "Success"
+    assert list(hook.describe_backups(REPLICA, backup_id=made.backup_id)) == [made]
+
+
+def test_all_pages_are_read_as_they_are_consumed(service, hook, clock):
+    for _ in range(203):
+        hook.create_backup(REPLICA)
+        clock.advance(400)
+    sets = hook.describe_backups(REPLICA)
+    assert service.calls("DescribeBackups") == 0
+    next(sets)
+    assert service.calls("DescribeBackups") == 1
+    assert len({each.backup_id for each in [*hook.describe_backups(REPLICA)]}) == 203
+    assert service.calls("DescribeBackups") == 1 + 3
+
+
+def test_time_window_of_a_listing(service, hook, clock):
+    hook.create_backup(REPLICA)
+    clock.advance(3600)
+    second = hook.create_backup(REPLICA)
+    clock.advance(400)
+    since = datetime.fromtimestamp(clock.now, tz=timezone.utc) - timedelta(minutes=30)
+    assert [each.backup_job_id for each in hook.describe_backups(REPLICA, start_time=since)] == [second]
+
+
+def test_cluster_backups_and_history(service, hook, clock):
+    job_id = hook.create_backup("dds-demo-cluster")
+    clock.advance(400)
+    [made] = hook.describe_cluster_backups("dds-demo-cluster", backup_job_id=job_id)
+    assert made.status == "Success"
+    now = datetime.fromtimestamp(clock.now, tz=timezone.utc)
+    [task] = hook.describe_history_tasks(
+        "dds-demo-cluster", from_start_time=now - timedelta(hours=1), to_start_time=now
+    )
+    assert (task.status, task.db_instance_id) == ("Succeed", "dds-demo-cluster")
+
+
+def test_async_twins_give_the_same(service, hook, clock):
+    job_id = hook.create_backup(REPLICA)
+    clock.advance(400)
+    now = datetime.fromtimestamp(clock.now, tz=timezone.utc)
+    span = {"from_start_time": now - timedelta(hours=1), "to_start_time": now}
+
+    async def ask():
+        twin = DdsHook()
+        return (
+            await twin.adescribe_backup_tasks(REPLICA),
+            await twin.aget_backup_job(REPLICA, job_id),
+            await twin.adescribe_db_instance(REPLICA),
+            [each async for each in twin.adescribe_backups(REPLICA)],
+            [each async for each in twin.adescribe_cluster_backups("dds-demo-cluster")],
+            [each async for each in twin.adescribe_history_tasks(REPLICA, **span)],
+        )
+
+    assert asyncio.run(ask()) == (
+        hook.describe_backup_tasks(REPLICA),
+        hook.get_backup_job(REPLICA, job_id),
+        hook.describe_db_instance(REPLICA),
+        list(hook.describe_backups(REPLICA)),
+        list(hook.describe_cluster_backups("dds-demo-cluster")),
+        list(hook.describe_history_tasks(REPLICA, **span)),
+    )
+
+
+def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service, monkeypatch):
+    """While calls hang in the service the loop goes on; no more of them run at once than the pool has threads."""
+    release, under_way, most = threading.Event(), [0], [0]
+    lock, original = threading.Lock(), sdk.call
+
+    def held(*args):
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        release.wait(30)
+        with lock:
+            under_way[0] -= 1
+        return original(*args)
+
+    monkeypatch.setattr(sdk, "call", held)
+
+    async def ask():
+        hook = DdsHook()
+        calls = [asyncio.ensure_future(hook.adescribe_backup_tasks(REPLICA)) for _ in range(40)]
+        turns = 0
+        while under_way[0] < hook_module.POOL_SIZE:
+            await asyncio.sleep(0)
+            turns += 1
+        assert not any(call.done() for call in calls)
+        release.set()
+        await asyncio.gather(*calls)
+        return turns
+
+    assert asyncio.run(ask()) > 0
+    assert most[0] == hook_module.POOL_SIZE
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"kind": "throttle"}, DdsThrottledError),
+        ({"kind": "error", "status": 503, "code": "ServiceUnavailable"}, DdsServiceError),
+        ({"kind": "error", "status": 500, "code": "Surprise"}, DdsServiceError),
+        ({"kind": "html", "status": 502}, DdsResponseError),
+        ({"kind": "html", "status": 200}, DdsResponseError),
+        ({"kind": "empty_body"}, DdsResponseError),
+        ({"kind": "null_body"}, DdsResponseError),
+        ({"kind": "null_body", "status": 400}, DdsResponseError),
+        ({"kind": "truncated_body"}, DdsResponseError),
+        ({"kind": "wrong_shape", "body": {"BackupJobs": []}}, None),  # a list without rows needs no request id
+        ({"kind": "wrong_shape", "body": {"BackupJobs": 3}}, DdsResponseError),
+        ({"kind": "wrong_shape", "body": {}}, DdsResponseError),
+        ({"kind": "reset_before"}, DdsTransportError),
+        ({"kind": "reset_after"}, DdsTransportError),
+        ({"kind": "cut_body"}, DdsTransportError),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_read_is_repeated_on_what_passes(service, hook, fault, error, way):
+    def read():
+        if way == "sync":
+            return hook.describe_backup_tasks(REPLICA)
+        return asyncio.run(DdsHook().adescribe_backup_tasks(REPLICA))
+
+    service.add_fault(**fault, action="DescribeBackupTasks", times=ATTEMPTS - 1)
+    assert read() == []
+    assert service.calls("DescribeBackupTasks") == (ATTEMPTS if error else 1)
+    if error:
+        service.clear_faults()
+        service.add_fault(**fault, action="DescribeBackupTasks", times=None)
+        with pytest.raises(error):
+            read()
+        assert service.calls("DescribeBackupTasks") == 2 * ATTEMPTS
+
+
+def test_waits_between_attempts_grow_and_are_jittered(service, hook):
+    waits = []
+    hook._sleep = waits.append
+    service.add_fault("throttle", action="DescribeBackupTasks", times=None)
+    with pytest.raises(DdsThrottledError):
+        hook.describe_backup_tasks(REPLICA)
+    assert len(waits) == ATTEMPTS - 1
+    assert all(0 <= wait <= 0.5 * 2**number for number, wait in enumerate(waits))
+
+
+def test_wait_the_service_asks_for_is_kept(service, hook):
+    waits = []
+    hook._sleep = waits.append
+    service.add_fault("throttle", action="DescribeBackupTasks", retry_after_ms=7000)
+    hook.describe_backup_tasks(REPLICA)
+    assert waits[0] >= 7
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "error", "status": 503, "code": "ServiceUnavailable"},
+        {"kind": "html", "status": 502},
+        {"kind": "reset_after"},
+        {"kind": "drop_job_id"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_create_is_never_repeated_when_it_may_have_been_executed(service, hook, fault):
+    service.add_fault(**fault, action="CreateBackup", times=None)
+    with pytest.raises((DdsServiceError, DdsResponseError, DdsTransportError)):
+        hook.create_backup(REPLICA)
+    assert service.calls("CreateBackup") == 1
+
+
+def test_read_timeout_says_that_the_request_was_sent(service, connect):
+    hook = connect({"read_timeout": 0.2})
+    service.add_fault("hang", action="CreateBackup", seconds=None)
+    with pytest.raises(DdsTransportError, match=r"not answered within read_timeout \(0.2 s\)") as caught:
+        hook.create_backup(REPLICA)
+    assert caught.value.request_sent is True
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error", "advice"),
+    [
+        ("Forbidden.RAM", 403, DdsAccessDeniedError, "Allow the action dds:DescribeBackupTasks"),
+        ("InvalidDBInstanceId.NotFound", 404, DdsNotFoundError, "Check the instance id"),
+        ("InvalidTimeStamp.Expired", 400, DdsAccessDeniedError, "more than 15 minutes off"),
+        ("InvalidSecurityToken.Expired", 400, DdsAccessDeniedError, "has expired"),
+    ],
+)
+def test_error_carries_its_facts_and_the_fix(service, hook, code, status, error, advice):
+    service.add_fault("error", code=code, status=status, message="Said so.", action="DescribeBackupTasks", times=None)
+    with pytest.raises(error, match=advice) as caught:
+        hook.describe_backup_tasks(REPLICA)
+    raised = caught.value
+    assert (raised.action, raised.code, raised.http_status) == ("DescribeBackupTasks", code, status)
+    assert (raised.db_instance_id, raised.message) == (REPLICA, "Said so.")
+    assert raised.request_id == service.requests()[-1].request_id
+    assert raised.request_id in str(raised)
+    assert service.calls("DescribeBackupTasks") == 1
+
+
+def test_second_backup_is_refused_by_the_service(service, hook):
+    hook.create_backup(REPLICA)
+    with pytest.raises(DdsBackupRunningError):
+        hook.create_backup(REPLICA)
+
+
+@pytest.mark.parametrize("reading", ["error", "empty"])
+def test_unknown_instance_is_not_found_however_the_service_says_it(service, hook, reading):
+    service.service.readings = Readings(unknown_instance_attribute=reading)
+    with pytest.raises(DdsNotFoundError, match="dds-nowhere"):
+        hook.describe_db_instance("dds-nowhere")
+
+
+def test_tls_with_an_authority_of_ones_own(tls_service, tmp_path, monkeypatch, service):
+    emulator, authority = tls_service
+
+    def hook_with(**extra):
+        connection = emulator.connection_dict()
+        connection["extra"].update(extra)
+        monkeypatch.setenv("AIRFLOW_CONN_TLS", json.dumps(connection))
+        return DdsHook("tls")
+
+    with pytest.raises(DdsTransportError, match=r"certificate of .* was not accepted") as caught:
+        hook_with().create_backup(REPLICA)
+    assert caught.value.request_sent is False
+    assert hook_with(ca_file=str(authority)).describe_db_instance(REPLICA).status == "Running"
+    with pytest.raises(DdsConfigurationError, match=r"'ca_file'.*cannot be read"):
+        hook_with(ca_file=str(tmp_path / "missing.pem")).get_conn()
+
+
+@pytest.fixture
+def tls_service(clock, tmp_path):
+    """A second service behind TLS, with a certificate that only its own authority vouches for."""
+    from tests.support.tls import make_certificate
+
+    certificate, key = make_certificate(tmp_path)
+    with Emulator(speed=1.0, clock=clock, ssl_certfile=str(certificate), ssl_keyfile=str(key)) as emulator:
+        yield emulator, certificate
+
+
+class TestTestConnection:
+    """The test button: facts, or the reason and the fix; never a secret."""
+
+    def test_says_where_and_how_it_got_through(self, service, hook):
+        ok, message = hook.test_connection()
+        assert ok
+        assert f"127.0.0.1:{service.port} (region cn-hangzhou)" in message
+        assert "authenticated by access_key" in message
+        assert service.requests()[-1].request_id in message
+        assert service.access_key_secret not in message
+
+    def test_key_without_permission_to_list_regions_has_proved_itself(self, service, hook):
+        service.add_fault("error", code="Forbidden.RAM", status=403, action="DescribeRegions")
+        ok, message = hook.test_connection()
+        assert ok
+        assert "may not call DescribeRegions" in message
+
+    def test_wrong_secret(self, service, connect):
+        ok, message = connect(password="wrong-secret-of-mine").test_connection()
+        assert not ok
+        assert "Enter the pair again" in message
+        assert "wrong-secret-of-mine" not in message
+
+    def test_unknown_key(self, service, connect):
+        ok, message = connect(login="LTAI-nobody").test_connection()
+        assert not ok
+        assert "InvalidAccessKeyId.NotFound" in message
+
+    def test_half_a_pair(self, service, connect):
+        ok, message = connect(password="").test_connection()
+        assert not ok
+        assert "password (access_key_secret)" in message
+        assert service.requests() == []
+
+    def test_nobody_answers(self, service, connect):
+        service.stop()
+        ok, message = connect().test_connection()
+        assert not ok
+        assert "no connection to 127.0.0.1" in message
+
+    def test_no_such_connection(self, service):
+        ok, message = DdsHook("no_such_connection").test_connection()
+        assert not ok
+        assert "no_such_connection" in message
