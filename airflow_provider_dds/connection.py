@@ -123,7 +123,7 @@ def settings_from(
 def unknown_extra_fields(extra: str | None) -> list[str]:
     """Return a remark for each field of the extra that this package does not read, with the nearest name it does."""
     remarks = []
-    for name in json.loads(extra) if extra else ():
+    for name in _extra_fields("", extra):
         if name not in KNOWN_EXTRA:
             close = difflib.get_close_matches(name, KNOWN_EXTRA, n=1)
             remarks.append(f"{name!r} (did you mean {close[0]!r}?)" if close else repr(name))

@@ -198,6 +198,8 @@ class DBInstance:
     def from_wire(cls, row: Wire) -> DBInstance:
         """Read a row of ``DBInstances.DBInstance``."""
         shards = row.get("ShardList") or {}
+        if not isinstance(shards, Mapping):
+            raise DdsResponseError("The answer's field 'ShardList' is not a record.")
         return cls(
             db_instance_id=text(row.get("DBInstanceId")),
             status=text(row.get("DBInstanceStatus")),

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from airflow_provider_dds.exceptions import DdsNotFoundError, DdsResponseError
 from airflow_provider_dds.models import BackupJob, BackupSet, DBInstance, HistoryTask, Wire, rows, text
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 T = TypeVar("T")
 PAGE_SIZE = 100
@@ -54,7 +52,11 @@ Steps = Generator[Request[Any], Answer[Any], T]
 
 
 def _minute(moment: datetime | None) -> str | None:
-    return moment.strftime("%Y-%m-%dT%H:%MZ") if moment else None
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%MZ") if moment else None
+
+
+def _second(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _job_id(body: Wire) -> str:
@@ -177,8 +179,8 @@ def describe_history_tasks(
     """DescribeHistoryTasks: what the service's task centre ran on an instance in a span of the last 30 days."""
     query = {
         "InstanceId": db_instance_id,
-        "FromStartTime": from_start_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "ToStartTime": to_start_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "FromStartTime": _second(from_start_time),
+        "ToStartTime": _second(to_start_time),
         "TaskType": task_type,
         "PageSize": PAGE_SIZE,
     }

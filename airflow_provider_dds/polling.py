@@ -36,9 +36,9 @@ def next_wait(plan: PollPlan, *, elapsed: float, left: float, failures: int, jit
     wait = plan.poke_interval
     if plan.exponential_backoff:
         wait = max(wait, (elapsed + wait) * (1 - jitter / 2))
-    if plan.max_wait is not None:
-        wait = min(wait, plan.max_wait)
     if failures:
         lengthened = min(MOST_AFTER_FAILURE, plan.poke_interval * 2.0 ** min(failures, 16))
         wait = max(wait, lengthened * (1 - jitter / 2))
+    if plan.max_wait is not None:
+        wait = min(wait, plan.max_wait)
     return max(0.0, min(wait, left))

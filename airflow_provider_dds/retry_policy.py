@@ -49,8 +49,7 @@ def default_retry_policy() -> Any:
     )
 
 
-def with_default_retry_policy(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return an operator's arguments with the default policy, unless they bring one."""
-    if kwargs.get("retry_policy") is None and (policy := default_retry_policy()) is not None:
-        return {**kwargs, "retry_policy": policy}
-    return kwargs
+def bring_default_retry_policy(task: Any) -> None:
+    """Give a task the default policy, unless it was given one, by argument or by ``default_args``."""
+    if getattr(task, "retry_policy", None) is None and (policy := default_retry_policy()) is not None:
+        task.retry_policy = policy

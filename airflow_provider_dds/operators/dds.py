@@ -30,7 +30,7 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.polling import PollPlan, next_wait
-from airflow_provider_dds.retry_policy import with_default_retry_policy
+from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
 from airflow_provider_dds.verdict import RUNNING, Outcome, Terms
 from airflow_provider_dds.watch import BackupWatch, Ending
@@ -107,7 +107,8 @@ class DdsCreateBackupOperator(BaseOperator):
         region_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**with_default_retry_policy(kwargs))
+        super().__init__(**kwargs)
+        bring_default_retry_policy(self)
         if arguments.is_literal(backup_method):
             arguments.backup_method(backup_method)
         self.db_instance_id = db_instance_id

@@ -19,7 +19,7 @@ from airflow_provider_dds.compat import generation_of, task_state_store
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.polling import PollPlan
-from airflow_provider_dds.retry_policy import with_default_retry_policy
+from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from airflow_provider_dds.verdict import Outcome, Terms, Verdict
 from airflow_provider_dds.watch import BackupWatch, Ending
@@ -92,7 +92,8 @@ class DdsBackupSensor(BaseSensorOperator):
         for name in {"poke_interval", "timeout", "max_wait"} & kwargs.keys():
             if kwargs[name] is not None:
                 arguments.seconds(name, kwargs[name])
-        super().__init__(**with_default_retry_policy(kwargs))
+        super().__init__(**kwargs)
+        bring_default_retry_policy(self)
         self.db_instance_id = db_instance_id
         self.backup_job_id = backup_job_id
         self.confirm_backup_set = confirm_backup_set
