@@ -191,7 +191,7 @@ class BackupWatch:
 
     def remembered(self) -> dict[str, Any]:
         """Return the memory as plain JSON, for a later process that goes on with this wait."""
-        return asdict(self.memory)
+        return {**asdict(self.memory), "words": list(self.memory.words)}
 
     def recall(self, memory: dict[str, Any]) -> None:
         """Take over the memory that :meth:`remembered` gave."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.exceptions import AirflowRescheduleException
+from pydantic import JsonValue, TypeAdapter
 
 from airflow_provider_dds.triggers import dds as triggers
 
@@ -26,7 +27,7 @@ class Store(dict):
     """Airflow's task state store: JSON values that outlive a try."""
 
     def set(self, key: str, value: Any) -> None:
-        self[key] = json.loads(json.dumps(value))
+        self[key] = TypeAdapter(JsonValue).validate_python(value)
 
 
 @dataclass
