@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev.airflow_box import AirflowBox
-from dev.demo_checks import Outcome, gather
+from dev.demo_checks import TASKS, Outcome, gather
 from dev.emulator import LIFE_OF_A_BACKUP
 from dev.progress import ProgressLine
 
@@ -75,7 +75,7 @@ def show(box: AirflowBox) -> bool:
     """Run the DAG, show how it goes, and print what came of it."""
     try:
         run_id = box.api.start(DAG_ID, {"db_instance_id": INSTANCE})
-        say(f"{DAG_ID}: create_backup >> wait_for_backup >> migrate")
+        say(f"{DAG_ID}: {' >> '.join(TASKS)}")
         watch(box, run_id)
         outcome = gather(box, DAG_ID, run_id, INSTANCE)
     except Exception:
@@ -97,12 +97,11 @@ def watch(box: AirflowBox, run_id: str) -> None:
     def look() -> None:
         box.check()
         jobs = box.emulator.jobs(INSTANCE)
-        word = jobs[-1]["phase"] if jobs else "no backup"
+        word = jobs[-1]["phase"] if jobs else "not begun"
         percent = 100.0 if word == "Finished" else (jobs[-1]["progress"] or 0.0) if jobs else 0.0
-        states = {task["task_id"]: task["state"] or "waiting" for task in box.api.tasks(DAG_ID, run_id)}
-        order = ("create_backup", "wait_for_backup", "migrate")
-        note = ", ".join(f"{task} {states.get(task)}" for task in order)
-        line.show(word, percent, time.monotonic() - begun, note)
+        states = {task["task_id"]: task["state"] for task in box.api.tasks(DAG_ID, run_id)}
+        current = [f"{task} is {states.get(task)}" for task in TASKS if states.get(task) not in (None, "success")]
+        line.show(word, percent, time.monotonic() - begun, current[0] if current else "")
 
     try:
         box.api.wait_for_run(DAG_ID, run_id, timeout=150, on_look=look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
@@ -25,7 +26,7 @@ class ProgressLine:
         bar = "#" * filled + "." * (WIDTH - filled)
         line = f"    [{bar}] {percent:3.0f} %  {word:<10} {elapsed:4.0f} s  {note}".rstrip()
         if self._live:
-            self._out.write(f"\r\033[K{line}")
+            self._out.write(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}")
             self._drawn = True
         elif (mark := (word, int(percent // self._step))) != self._last:
             self._out.write(f"{line}\n")
