@@ -208,7 +208,19 @@ def test_missing_list_without_a_request_id_is_no_answer(body):
 
 @pytest.mark.parametrize(
     "found",
-    ["", "text", 0, 7, True, ["text"], [{"N": 1}, None], [[{"N": 1}]], {"Name": "text"}, {"Name": {"N": 1}}],
+    [
+        "",
+        "text",
+        0,
+        7,
+        True,
+        ["text"],
+        [{"N": 1}, None],
+        [[{"N": 1}]],
+        {"Name": "text"},
+        {"Name": {"N": 1}},
+        {"Other": []},
+    ],
 )
 def test_list_of_another_shape_is_not_trusted(found):
     with pytest.raises(DdsResponseError, match="'Names'"):

@@ -29,7 +29,7 @@ from airflow_provider_dds.exceptions import (
     DdsTransportError,
 )
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
-from airflow_provider_dds.retry_policy import default_retry_policy, with_default_retry_policy
+from airflow_provider_dds.retry_policy import default_retry_policy
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 
 FAIL, RETRY, DEFAULT = policies.RetryAction.FAIL, policies.RetryAction.RETRY, policies.RetryAction.DEFAULT
@@ -136,14 +136,8 @@ def test_task_with_the_policy_can_be_serialised(make):
     assert task["__var"]["has_retry_policy"] is True
 
 
-def test_other_arguments_stay_as_they_are():
-    given = {"retries": 2, "retry_policy": None}
-    kwargs = with_default_retry_policy(given)
-    assert kwargs["retries"] == 2
-    assert given == {"retries": 2, "retry_policy": None}
-
-
-def test_airflow_without_policies_gets_none(monkeypatch):
+@both
+def test_airflow_without_policies_gets_none(make, monkeypatch):
     monkeypatch.setattr(retry_policy, "retry_policies", lambda: None)
     assert default_retry_policy() is None
-    assert with_default_retry_policy({"retries": 2}) == {"retries": 2}
+    assert make().retry_policy is None
