@@ -14,7 +14,9 @@ _NOTHING = ("", "None", "null")
 
 def is_literal(value: Any) -> bool:
     """Whether a templated argument already has its final value when the DAG is parsed."""
-    return value is None or isinstance(value, (int, float)) or (isinstance(value, str) and "{{" not in value)
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    return value is None or isinstance(value, (int, float))
 
 
 def required_id(name: str, value: Any) -> str:

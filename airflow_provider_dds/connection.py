@@ -95,7 +95,7 @@ def settings_from(
     credential: dict[str, Any] = {name: value for name, value in found.items() if value}
     if "role_session_expiration" in credential:
         credential["role_session_expiration"] = reader.seconds("role_session_expiration", least=_LEAST_ROLE_SESSION)
-    if "credentials_uri" in credential and urlsplit(credential["credentials_uri"]).scheme not in ("http", "https"):
+    if "credentials_uri" in credential and not _is_web_address(credential["credentials_uri"]):
         raise reader.wrong("credentials_uri", "it must be an http:// or https:// address")
     region = (region_id or "").strip() or reader.text("region_id") or reader.text("region")
     if region and not _REGION.fullmatch(region):
@@ -104,8 +104,8 @@ def settings_from(
     if not region and not endpoint:
         raise reader.wrong("region_id", "it is empty; set it (such as cn-hangzhou), or set Host to an endpoint")
     proxy = reader.text("proxy")
-    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
-        raise reader.wrong("proxy", "it must start with http:// or https://")
+    if proxy and not _is_web_address(proxy):
+        raise reader.wrong("proxy", "it must be http://[user:password@]host:port")
     return DdsSettings(
         auth_type=auth_type,
         credential=tuple(sorted(credential.items())),
@@ -215,6 +215,8 @@ def _endpoint(reader: _Reader, host: str | None, port: int | None, schema: str |
     scheme = (schema or "").strip().lower()
     if scheme not in ("", "http", "https"):
         raise reader.wrong("schema", f"{schema!r} is neither https nor http")
+    if not address and port:
+        raise reader.wrong("port", f"{port} needs an endpoint in host")
     if not address:
         return None, "https"
     try:
@@ -222,7 +224,7 @@ def _endpoint(reader: _Reader, host: str | None, port: int | None, schema: str |
         name, own_port = parts.hostname, parts.port
     except ValueError:
         name, own_port, parts = None, None, urlsplit("")
-    if not name or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+    if not name or " " in name or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise reader.wrong(
             "host", f"{_shown(address)!r} is not an endpoint; write name, name:port or https://name:port"
         )
@@ -241,6 +243,14 @@ def _endpoint(reader: _Reader, host: str | None, port: int | None, schema: str |
     chosen_port = own_port or port
     shown = f"[{name}]" if ":" in name else name
     return f"{shown}:{chosen_port}" if chosen_port else shown, protocol
+
+
+def _is_web_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _shown(address: str) -> str:
