@@ -65,8 +65,8 @@ TABLE: tuple[Rule, ...] = (
         ("OperationDenied.BackupJobExists", "BackupJobExists"),
         DdsBackupRunningError,
         Repeat.LATER,
-        "Another backup of this instance is running; the service makes one at a time. Wait for it, or choose what to "
-        "do with if_backup_running.",
+        "The service makes one backup of an instance at a time. Try again when that one has ended, or let the operator "
+        "wait for it or adopt it: if_backup_running.",
     ),
     Rule(
         (
@@ -110,7 +110,8 @@ TABLE: tuple[Rule, ...] = (
         ("SignatureNonceUsed",),
         DdsServiceError,
         Repeat.READS,
-        "The service has seen this request before; the next one carries a new number.",
+        "The service has seen the number of this request before, and may have acted on it then. If it goes on, look "
+        "for a proxy that sends requests again.",
     ),
     Rule(
         ("Forbidden.RiskControl", "InsufficientBalance"),
@@ -171,7 +172,7 @@ TABLE: tuple[Rule, ...] = (
         ("Missing*", "InvalidParameter*", "InvalidAction*", "InvalidVersion*", "*.Malformed", "*.Format"),
         DdsInvalidRequestError,
         Repeat.NEVER,
-        "The service refuses a parameter; its message names it.",
+        "The service refuses a parameter; its message names it. Correct that argument of the task.",
     ),
     Rule(
         ("ServiceUnavailable*", "InternalError*", "ServiceTimeout*"),
@@ -188,12 +189,26 @@ BY_STATUS: tuple[tuple[range, Rule], ...] = tuple(
         (range(401, 402), DdsAccessDeniedError, Repeat.NEVER, "Check the AccessKey of the connection."),
         (range(403, 404), DdsAccessDeniedError, Repeat.NEVER, "Check the key and the RAM policy of the connection."),
         (range(404, 405), DdsNotFoundError, Repeat.NEVER, "Check the instance id, the region and the account."),
-        (range(400, 500), DdsInvalidRequestError, Repeat.NEVER, "The service refuses the request as it is."),
-        (range(500, 600), DdsServiceError, Repeat.READS, "The service failed, not the request."),
+        (
+            range(400, 500),
+            DdsInvalidRequestError,
+            Repeat.NEVER,
+            (
+                "The service refuses the request as it is, for a reason that this package does not know. Look its code "
+                "up in the error center of Alibaba Cloud, or ask its support with the request id."
+            ),
+        ),
+        (range(500, 600), DdsServiceError, Repeat.READS, TABLE[-1].advice),
     )
 )
 
-_UNKNOWN = Rule((), DdsServiceError, Repeat.READS, "The service answered with an error that has no status.")
+_UNKNOWN = Rule(
+    (),
+    DdsServiceError,
+    Repeat.READS,
+    "The service answered with an error that has no status. If it goes on, ask the support of Alibaba Cloud with the "
+    "request id.",
+)
 
 
 def rule_for(code: str | None, http_status: int | None) -> Rule:
@@ -236,15 +251,22 @@ def api_error(
     request_id: str | None,
     message: str,
     db_instance_id: str | None,
+    refused_advice: str | None = None,
 ) -> DdsApiError:
-    """Return the exception for an error answer, with a text that says what happened where and what to do."""
+    """Return the exception for an error answer, with a text that says what happened where and what to do.
+
+    :param refused_advice: what to do about a refusal, for a call that is none of this API's; the table's else.
+    """
     rule = rule_for(code, http_status)
+    advice = rule.advice.format(action=action)
+    if refused_advice and rule.error in (DdsAccessDeniedError, DdsNotFoundError, DdsInvalidRequestError):
+        advice = refused_advice
     about = f" for {db_instance_id}" if db_instance_id else ""
     status = f" (HTTP {http_status})" if http_status else ""
     said = message.rstrip(". \n") or "no message"
     return rule.error(
         f"{action}{about} failed with {code or 'an error without a code'}{status}: {said}. "
-        f"{rule.advice.format(action=action)} Request id: {request_id or 'none'}.",
+        f"{advice} Request id: {request_id or 'none'}.",
         action=action,
         code=code,
         http_status=http_status,

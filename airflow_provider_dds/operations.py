@@ -62,7 +62,7 @@ def _second(moment: datetime) -> str:
 def _job_id(body: Wire) -> str:
     job_id = text(body.get("BackupJobId")) or text(body.get("BackupId"))
     if not job_id:
-        raise DdsResponseError("CreateBackup was answered without a backup job id.")
+        raise DdsResponseError("The answer came without a backup job id.")
     return job_id
 
 
@@ -222,5 +222,9 @@ def _pages(
         if len(answer.value) < PAGE_SIZE:
             return
         if answer.value == previous:
-            raise DdsResponseError(f"{action} gives the same page for {page_parameter} {page - 1} and {page}.")
+            raise DdsResponseError(
+                f"{action} for {query.get('DBInstanceId') or query.get('InstanceId')} gives the same page for "
+                f"{page_parameter} {page - 1} and {page}. If it goes on, ask the support of Alibaba Cloud with the "
+                f"request id. Request id: {answer.request_id or 'none'}."
+            )
         previous = answer.value

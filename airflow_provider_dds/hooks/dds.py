@@ -16,7 +16,13 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_dds import operations
 from airflow_provider_dds.api_errors import Repeat, repeat_for
 from airflow_provider_dds.connection import DdsSettings, settings_from, unknown_extra_fields
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsConfigurationError, DdsError, DdsThrottledError
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsConfigurationError,
+    DdsError,
+    DdsResponseError,
+    DdsThrottledError,
+)
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
 from airflow_provider_dds.hooks import sdk
 from airflow_provider_dds.operations import Answer, Request, Steps
@@ -404,7 +410,15 @@ class DdsHook(BaseHook):
 
 def _send(settings: DdsSettings, request: Request[T]) -> Answer[T]:
     body = sdk.call(sdk.client_for(settings), settings, request.action, request.query)
-    return Answer(request.parse(body), str(body.get("RequestId") or ""))
+    request_id = str(body.get("RequestId") or "")
+    try:
+        return Answer(request.parse(body), request_id)
+    except DdsResponseError as error:
+        raise DdsResponseError(
+            f"{sdk.call_name(request.action, request.db_instance_id)} was answered in a shape that cannot be trusted: "
+            f"{error} If it goes on, ask the support of Alibaba Cloud with the request id. Request id: "
+            f"{request_id or 'none'}."
+        ) from None
 
 
 def _retry_options(request: Request[Any]) -> dict[str, Any]:

@@ -121,13 +121,13 @@ def call(client: Client, settings: DdsSettings, action: str, query: Mapping[str,
     except ValueError:
         raise _unreadable(action, instance) from None
     except Exception as error:  # the SDK declares none of what it raises
-        raise _translated(error, action, instance, settings) from None
+        raise _translated(error, action, instance, settings, endpoint_of(client)) from None
     if not isinstance(body, dict):
         raise _unreadable(action, instance)
     return body
 
 
-def _translated(error: Exception, action: str, instance: str | None, settings: DdsSettings) -> DdsError:
+def _translated(error: Exception, action: str, instance: str | None, settings: DdsSettings, host: str) -> DdsError:
     """Return this package's error for one of the SDK's, which may hold the request's signature and is dropped."""
     from alibabacloud_credentials.exceptions import CredentialException
     from darabonba.exceptions import ResponseException, RetryError, UnretryableException
@@ -140,12 +140,12 @@ def _translated(error: Exception, action: str, instance: str | None, settings: D
         return _no_credential(str(cause.message), settings)
     if isinstance(cause, CredentialTransportError):
         return DdsTransportError(
-            f"{_call_name(action, instance)} was not sent: the credential for auth_type {settings.auth_type!r} could "
-            f"not be fetched ({type(cause.__context__).__name__}). Check the network from this machine.",
+            f"{call_name(action, instance)} was not sent: the credential for auth_type {settings.auth_type!r} could "
+            f"not be fetched ({type(cause.__context__).__name__}). Check that this machine reaches what gives it.",
             request_sent=False,
         )
     if isinstance(cause, RetryError):
-        return _no_answer(cause.__context__, action, instance, settings)
+        return _no_answer(cause.__context__, action, instance, settings, host)
     return _unreadable(action, instance)
 
 
@@ -167,7 +167,7 @@ def _answered(error: Any, action: str, instance: str | None, settings: DdsSettin
 
 
 def _no_answer(
-    cause: BaseException | None, action: str, instance: str | None, settings: DdsSettings
+    cause: BaseException | None, action: str, instance: str | None, settings: DdsSettings, host: str
 ) -> DdsTransportError:
     """Return the error for a call without an answer; whether it was sent follows from where it broke."""
     from requests import exceptions as http
@@ -175,8 +175,7 @@ def _no_answer(
 
     reason = getattr(cause.args[0], "reason", None) if cause and cause.args else None
     before_sending = (wire.NewConnectionError, wire.ConnectTimeoutError, wire.SSLError, wire.ProxyError)
-    host = settings.endpoint or settings.region_id
-    name = _call_name(action, instance)
+    name = call_name(action, instance)
     if isinstance(cause, http.SSLError) and isinstance(reason, wire.SSLError):
         return DdsTransportError(
             f"{name} was not sent: the TLS certificate of {host} was not accepted. Check Host, or name the authority's "
@@ -191,11 +190,15 @@ def _no_answer(
         )
     if isinstance(cause, http.ReadTimeout):
         return DdsTransportError(
-            f"{name} was sent, but not answered within read_timeout ({settings.read_timeout:g} s).",
+            f"{name} was sent to {host}, but not answered within read_timeout ({settings.read_timeout:g} s). If it "
+            "goes on, raise read_timeout in the connection's extra, and look at proxy and firewall.",
             request_sent=True,
         )
-    kind = type(cause).__name__
-    return DdsTransportError(f"{name} lost its connection before the answer came ({kind}).", request_sent=None)
+    return DdsTransportError(
+        f"{name} lost its connection to {host} before the answer came ({type(cause).__name__}). If it goes on, look at "
+        "network, proxy and firewall.",
+        request_sent=None,
+    )
 
 
 def _no_credential(message: str, settings: DdsSettings) -> DdsError:
@@ -218,17 +221,22 @@ def _no_credential(message: str, settings: DdsSettings) -> DdsError:
         request_id=parts["RequestId"],
         message=_safe(parts["Message"] or "", settings),
         db_instance_id=None,
+        refused_advice=(
+            f"This is about the connection's credential (auth_type {settings.auth_type!r}), not about the instance: "
+            "check its fields, and that the role exists and trusts who takes it."
+        ),
     )
 
 
 def _unreadable(action: str, instance: str | None) -> DdsResponseError:
     return DdsResponseError(
-        f"{_call_name(action, instance)} was answered with something that is not a JSON object of the API. Check that "
-        "Host is an endpoint of ApsaraDB for MongoDB and that no proxy answers in its place."
+        f"{call_name(action, instance)} was answered with something that is not a JSON object of the API. If it goes "
+        "on, check that Host is an endpoint of ApsaraDB for MongoDB and that no proxy answers in its place."
     )
 
 
-def _call_name(action: str, instance: str | None) -> str:
+def call_name(action: str, instance: str | None) -> str:
+    """Return how an error's text names a call."""
     return f"{action} for {instance}" if instance else action
 
 

@@ -260,7 +260,7 @@ def test_adopts_the_running_backup_if_told_so(service, operator):
 
 def test_fails_on_a_running_backup_if_told_so(service, operator):
     service.service.start_automatic_backup(REPLICA)
-    with pytest.raises(DdsBackupRunningError, match="Another backup of this instance is running"):
+    with pytest.raises(DdsBackupRunningError, match="one backup of an instance at a time"):
         operator(if_backup_running="fail").once()
     assert backups(service) == []
 
