@@ -14,7 +14,7 @@ from airflow_provider_dds.hooks import dds as hook_module
 from airflow_provider_dds.hooks import sdk
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
-from tests.support.runner import Run
+from tests.support.runner import Run, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,7 @@ def service(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emu
     with Emulator(speed=1.0, clock=clock) as emulator:
         monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", emulator.connection_json())
         monkeypatch.setattr(airflow_sensor, "time", SimpleNamespace(sleep=clock.advance, monotonic=clock))
+        monkeypatch.setattr(airflow_sensor, "timezone", SimpleNamespace(utcnow=lambda: moment(clock)))
         original = hook_module.DdsHook.__init__
 
         def on_moved_time(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowRescheduleException
 from pydantic import JsonValue, TypeAdapter
 
@@ -21,6 +22,9 @@ from airflow_provider_dds.triggers import dds as triggers
 
 if TYPE_CHECKING:
     from airflow_provider_dds.emulator import ManualClock
+
+SCHEDULER_ROUND = 15.0
+"""Seconds between two looks of Airflow's scheduler for deferrals that are past their timeout."""
 
 
 class Store(dict):
@@ -52,6 +56,7 @@ class Run:
     """One task run: its task instance and store outlive the tries.
 
     :ivar deferrals: the triggers it deferred to, as the JSON that Airflow would store.
+    :ivar events: what the triggers fired.
     :ivar starts: how often a worker began to run it.
     """
 
@@ -60,8 +65,10 @@ class Run:
     store: Store | None = field(default_factory=Store)
     ti: TaskInstance = field(default_factory=TaskInstance)
     deferrals: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     starts: int = 0
     restart_triggerer_after: int | None = None
+    _sleeps: int = 0
 
     def once(self) -> Any:
         """Run one try to its end; return the result or raise what ends it."""
@@ -70,7 +77,7 @@ class Run:
                 return self._work("execute")
             except AirflowRescheduleException:
                 if self.ti.first_reschedule is None:
-                    self.ti.first_reschedule = datetime.fromtimestamp(self.clock.now, tz=timezone.utc)
+                    self.ti.first_reschedule = moment(self.clock)
                 self.clock.advance(self.worker._next_wait)
 
     def retry(self) -> Any:
@@ -89,52 +96,76 @@ class Run:
         base: dict[str, Any] = {"ti": self.ti}
         return base if self.store is None else {**base, "task_state_store": self.store}
 
-    def _work(self, method: str, event: dict[str, Any] | None = None) -> Any:
-        self.starts += 1
-        self.worker = self._worker()
-        try:
-            if event is None:
-                return self.worker.execute(self.context())
-            return self.worker.resume_execution(method, {"event": event}, self.context())
-        except TaskDeferred as deferral:
-            if deferral.kwargs or deferral.timeout is None:
-                raise AssertionError("a deferral needs a timeout, and its state belongs to the trigger") from None
-            return self._work(deferral.method_name, self._wait(deferral.trigger))
-
-    def _worker(self) -> Any:
-        """Return the task as a new worker process gets it, on the moved clock."""
-        worker = copy.deepcopy(self.task)
+    def set_up_worker(self, worker: Any) -> None:
+        """Put a task that a worker process begins to run on the moved clock."""
         worker._clock = self.clock
         worker._sleep = self.clock.advance
         worker._random = lambda: 0.5
-        return worker
+
+    def set_up_trigger(self, trigger: Any) -> None:
+        """Put a trigger that a triggerer process begins to run on the moved clock."""
+        trigger._clock, trigger._sleep, trigger._random = self.clock, self.trigger_sleep, lambda: 0.5
+
+    async def trigger_sleep(self, seconds: float) -> None:
+        """Let a trigger sleep; ends the triggerer process where the test wants that."""
+        self._sleeps += 1
+        self.clock.advance(seconds)
+        if self._sleeps == self.restart_triggerer_after:
+            raise TriggererRestart
+        self.past_timeout()
+
+    def past_timeout(self) -> None:
+        """End the deferral if Airflow's scheduler would."""
+        if self.clock.now > self._timeout_at + SCHEDULER_ROUND:
+            raise DeferralTimeout
+
+    def _work(self, method: str, kwargs: dict[str, Any] | None = None) -> Any:
+        self.starts += 1
+        self.worker = copy.deepcopy(self.task)
+        self.set_up_worker(self.worker)
+        try:
+            if kwargs is None:
+                return self.worker.execute(self.context())
+            return self.worker.resume_execution(method, kwargs, self.context())
+        except TaskDeferred as deferral:
+            if deferral.kwargs or deferral.timeout is None:
+                raise AssertionError("a deferral needs a timeout, and its state belongs to the trigger") from None
+            wait = deferral
+        self._timeout_at = self.clock.now + wait.timeout.total_seconds()
+        try:
+            return self._work(wait.method_name, {"event": self._wait(wait.trigger)})
+        except DeferralTimeout:
+            return self._work(TRIGGER_FAIL_REPR, {"error": TriggerFailureReason.TRIGGER_TIMEOUT})
 
     def _wait(self, trigger: Any) -> dict[str, Any]:
         path, kwargs = trigger.serialize()
         self.deferrals.append((path, kwargs))
-        return asyncio.run(self._fire(path, json.loads(json.dumps(kwargs))))
+        event = asyncio.run(self._fire(path, json.loads(json.dumps(kwargs))))
+        self.events.append(event)
+        return event
 
     async def _fire(self, path: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         assert path.startswith(triggers.__name__)
-        looks = 0
-
-        async def sleep(seconds: float) -> None:
-            nonlocal looks
-            looks += 1
-            self.clock.advance(seconds)
-            if looks == self.restart_triggerer_after:
-                raise _TriggererRestartError
-
+        self._sleeps = 0
         while True:
             trigger = getattr(triggers, path.rpartition(".")[2])(**kwargs)
-            trigger._clock, trigger._sleep, trigger._random = self.clock, sleep, lambda: 0.5
+            self.set_up_trigger(trigger)
             try:
                 async for event in trigger.run():
                     return json.loads(json.dumps(event.payload))
-            except _TriggererRestartError:
+            except TriggererRestart:
                 continue
             raise AssertionError("the trigger ended without an event")
 
 
-class _TriggererRestartError(Exception):
-    """The triggerer process ends between two looks."""
+def moment(clock: ManualClock) -> datetime:
+    """Return the present of a moved clock as Airflow writes it."""
+    return datetime.fromtimestamp(clock.now, tz=timezone.utc)
+
+
+class TriggererRestart(BaseException):
+    """The triggerer process ends; another one begins the trigger anew."""
+
+
+class DeferralTimeout(BaseException):
+    """Airflow ends a deferral whose trigger has not fired in time."""
