@@ -9,6 +9,7 @@ Whoever waits (sensor, trigger, operator) drives a :class:`BackupWatch`::
 from __future__ import annotations
 
 import logging
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -174,7 +175,7 @@ class BackupWatch:
             return Ending(verdict.outcome, f"{name} is good {waited}: {verdict.reason}.{warning}", facts)
         if verdict.outcome is Outcome.ERROR:
             said = f"{name} cannot be watched. {verdict.reason}"
-            error = verdict.error or DdsError()
+            error = copy(verdict.error) or DdsError()
             error.args = (said,)
             return Ending(verdict.outcome, said, error=error)
         if verdict.outcome is Outcome.FAILED:

@@ -319,7 +319,7 @@ class DdsCreateBackupOperator(BaseOperator):
             wait = watch.next_wait(now, self._random())
             watch.report(self.log, verdict, now, wait)
             if self.deferrable:
-                trigger = DdsBackupTrigger.for_watch(watch, hook)
+                trigger = DdsBackupTrigger.for_watch(watch, hook, now)
                 self.defer(trigger=trigger, method_name="execute_complete", timeout=trigger.timeout(now))
             self._sleep(wait)
 

@@ -147,7 +147,7 @@ class DdsBackupSensor(BaseSensorOperator):
             watch.report(self.log, verdict, now, wait)
             self._next_wait = wait
             if self.deferrable:
-                trigger = DdsBackupTrigger.for_watch(watch, hook)
+                trigger = DdsBackupTrigger.for_watch(watch, hook, now)
                 self.defer(trigger=trigger, method_name="execute_complete", timeout=trigger.timeout(now))
             if memory is None or memory.keep():
                 return False

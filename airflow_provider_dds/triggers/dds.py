@@ -25,6 +25,10 @@ TRIGGER_MARGIN = timedelta(seconds=60)
 """How much later than the trigger's own deadline Airflow ends a deferral whose triggerer is gone."""
 
 
+FRESH_SECONDS = 60.0
+"""How soon after the worker's look a trigger still takes over its memory."""
+
+
 class _DdsTrigger(BaseTrigger):
     """What both triggers share: plain JSON arguments, a clock and a random number that tests replace."""
 
@@ -65,6 +69,9 @@ class DdsBackupTrigger(_DdsTrigger):
     :param confirm_backup_set: after Finished, look up the backup set.
     :param confirm_timeout: seconds for the set to become visible.
     :param not_found_grace: seconds that the job may be nowhere to be seen.
+    :param memory: what the worker's look left to remember.
+    :param remembered_at: epoch seconds of that look. Later than ``FRESH_SECONDS`` after it this is a trigger begun
+        anew, which cannot know what was seen in between: it forgets, and the graces begin again.
     """
 
     def __init__(
@@ -82,6 +89,8 @@ class DdsBackupTrigger(_DdsTrigger):
         confirm_backup_set: bool = True,
         confirm_timeout: float = 600.0,
         not_found_grace: float = 300.0,
+        memory: dict[str, Any] | None = None,
+        remembered_at: float = 0.0,
     ) -> None:
         super().__init__(
             db_instance_id=db_instance_id,
@@ -96,7 +105,11 @@ class DdsBackupTrigger(_DdsTrigger):
             confirm_backup_set=confirm_backup_set,
             confirm_timeout=confirm_timeout,
             not_found_grace=not_found_grace,
+            memory=memory,
+            remembered_at=remembered_at,
         )
+        self.memory = memory
+        self.remembered_at = remembered_at
         self.deadline = deadline
         self.hook = DdsHook(dds_conn_id, region_id)
         self.watch = BackupWatch(
@@ -108,8 +121,8 @@ class DdsBackupTrigger(_DdsTrigger):
         )
 
     @classmethod
-    def for_watch(cls, watch: BackupWatch, hook: DdsHook) -> DdsBackupTrigger:
-        """Return the trigger that goes on with a wait that a worker began."""
+    def for_watch(cls, watch: BackupWatch, hook: DdsHook, now: float) -> DdsBackupTrigger:
+        """Return the trigger that goes on with a wait in which a worker has just looked."""
         return cls(
             db_instance_id=watch.db_instance_id,
             backup_job_id=watch.backup_job_id,
@@ -123,11 +136,16 @@ class DdsBackupTrigger(_DdsTrigger):
             confirm_backup_set=watch.terms.confirm_backup_set,
             confirm_timeout=watch.terms.confirm_timeout,
             not_found_grace=watch.terms.not_found_grace,
+            memory=watch.remembered(),
+            remembered_at=now,
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the wait has an ending, and yield it. The worker has just looked: the first look is due later."""
-        await self._sleep(self.watch.next_wait(self._clock(), self._random()))
+        now = self._clock()
+        if self.memory and now - self.remembered_at <= FRESH_SECONDS:
+            self.watch.recall(self.memory)
+        await self._sleep(self.watch.next_wait(now, self._random()))
         while True:
             look = await self.watch.alook_with(self.hook.arun)
             now = self._clock()

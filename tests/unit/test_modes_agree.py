@@ -1,0 +1,113 @@
+"""Poke, reschedule and deferrable mode come to the same end at the same time, whatever there is to see."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from airflow.sdk.bases import sensor as airflow_sensor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_dds.emulator import ManualClock
+from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsResponseError, DdsThrottledError
+from airflow_provider_dds.models import BackupJob, BackupSet
+from airflow_provider_dds.sensors.dds import DdsBackupSensor
+from airflow_provider_dds.verdict import Look
+from airflow_provider_dds.watch import BackupWatch
+from tests.support.runner import Run
+
+BEGIN = 1_800_000_000.0
+MODES = ({"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True})
+
+
+def look_of(job: str | None, sets: list[str]) -> Look:
+    row = None if job is None else BackupJob("17", job)
+    return Look(row, tuple(BackupSet(f"s{number}", "17", each) for number, each in enumerate(sets)))
+
+
+def error_look(kind: str) -> Look:
+    errors = {
+        "throttled": DdsThrottledError("slow down", code="Throttling", http_status=400),
+        "unreadable": DdsResponseError("not JSON"),
+        "denied": DdsAccessDeniedError("no", code="Forbidden.RAM", http_status=403),
+    }
+    return Look(error=errors[kind])
+
+
+WORDS = st.sampled_from([None, "Scheduled", "Checking", "Backuping", "Finished", "Failed", "Pondering"])
+SETS = st.lists(st.sampled_from(["Success", "Failed", "Running"]), max_size=2)
+ERRORS = st.sampled_from(["throttled", "unreadable", "throttled", "unreadable", "denied"])
+LOOKS = st.one_of(
+    st.builds(look_of, WORDS, SETS), st.builds(look_of, WORDS, st.just([])), st.builds(error_look, ERRORS)
+)
+STORY = st.lists(st.tuples(st.integers(1, 900), LOOKS), min_size=1, max_size=12)
+
+
+def end(story: list[tuple[int, Look]], **arguments: Any) -> tuple[str, str, float]:
+    """Run a sensor through a story (how long each thing is to be seen) and return how and when it ended."""
+    clock = ManualClock(BEGIN)
+
+    def seen(*_: Any) -> Look:
+        passed = clock.now - BEGIN
+        for lasts, look in story:
+            passed -= lasts
+            if passed < 0:
+                return look
+        return story[-1][1]
+
+    async def aseen(*_: Any) -> Look:
+        return seen()
+
+    stand_in = SimpleNamespace(sleep=clock.advance, monotonic=clock)
+    with (
+        patch.object(BackupWatch, "look_with", seen),
+        patch.object(BackupWatch, "alook_with", aseen),
+        patch.object(airflow_sensor, "time", stand_in),
+    ):
+        task = DdsBackupSensor(task_id="wait", db_instance_id="dds-1", backup_job_id="17", **arguments)
+        try:
+            result: Any = Run(task, clock).once()
+        except Exception as error:
+            result = error
+    return type(result).__name__, str(result), clock.now - BEGIN
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    story=STORY,
+    poke_interval=st.integers(30, 120),
+    timeout=st.integers(200, 4000),
+    backoff=st.booleans(),
+    max_wait=st.one_of(st.none(), st.integers(120, 600)),
+    confirm=st.booleans(),
+    confirm_timeout=st.integers(0, 900),
+    not_found_grace=st.integers(0, 900),
+)
+def test_same_end_at_the_same_time(
+    story: list[tuple[int, Look]],
+    poke_interval: int,
+    timeout: int,
+    backoff: bool,
+    max_wait: int | None,
+    confirm: bool,
+    confirm_timeout: int,
+    not_found_grace: int,
+) -> None:
+    ends = [
+        end(
+            story,
+            poke_interval=poke_interval,
+            timeout=timeout,
+            exponential_backoff=backoff,
+            max_wait=max_wait,
+            confirm_backup_set=confirm,
+            confirm_timeout=confirm_timeout,
+            not_found_grace=not_found_grace,
+            **mode,
+        )
+        for mode in MODES
+    ]
+    assert ends[0] == ends[1] == ends[2]
+    assert ends[0][2] <= timeout + 1
