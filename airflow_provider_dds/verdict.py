@@ -191,7 +191,8 @@ def _by_the_table(look: Look, before: Memory, memory: Memory, terms: Terms, now:
 def _failed_look(error: DdsError, memory: Memory) -> Verdict:
     if not is_transient(error):
         return Verdict(Outcome.ERROR, str(error), error=error)
-    return Verdict(Outcome.WAIT, f"look failed ({memory.failures} in a row): {error}", error=error)
+    count = f" ({memory.failures} in a row)" if memory.failures > 1 else ""
+    return Verdict(Outcome.WAIT, f"look failed{count}: {str(error).rstrip('.')}", error=error)
 
 
 def _finished(look: Look, memory: Memory, terms: Terms, now: float) -> Verdict:
@@ -222,7 +223,7 @@ def _no_row(look: Look, memory: Memory, terms: Terms, now: float) -> Verdict:
     # One miss after a sight is not enough: it may be the first answer after an outage longer than the grace.
     if unseen >= terms.not_found_grace and (memory.misses > 1 or memory.last_seen_at is None):
         return Verdict(Outcome.NOT_FOUND, f"neither the job nor a backup set of it was found for {unseen:.0f} s")
-    return Verdict(Outcome.WAIT, f"not found yet, looking on for {max(0.0, terms.not_found_grace - unseen):.0f} s")
+    return Verdict(Outcome.WAIT, f"not found for {unseen:.0f} s (not_found_grace is {terms.not_found_grace:g} s)")
 
 
 def _set_ids(look: Look) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.exceptions import (
+    DdsApiError,
     DdsBackupFailedError,
     DdsBackupNotFoundError,
     DdsError,
@@ -27,8 +28,9 @@ from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.verdict import Look, Memory, Outcome, Terms, Verdict, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from airflow_provider_dds.models import BackupJob
     from airflow_provider_dds.operations import Steps
 
 
@@ -66,9 +68,10 @@ class Ending:
             error_from_json(error) if error else None,
         )
 
-    def result(self) -> dict[str, Any]:
+    def result(self, advice: Mapping[Outcome, str]) -> dict[str, Any]:
         """Return the facts of the backup, or raise the error that the ending stands for.
 
+        :param advice: what whoever waits says to do about each ending that has no error of its own.
         :raises DdsBackupFailedError: the job or its set failed.
         :raises DdsBackupNotFoundError: neither can be found.
         :raises DdsTimeoutError: the deadline passed.
@@ -79,7 +82,7 @@ class Ending:
         if self.error is not None:
             raise self.error
         kinds = {Outcome.FAILED: DdsBackupFailedError, Outcome.NOT_FOUND: DdsBackupNotFoundError}
-        raise kinds.get(self.outcome, DdsTimeoutError)(self.text)
+        raise kinds.get(self.outcome, DdsTimeoutError)(f"{self.text} {advice[self.outcome]}")
 
 
 @dataclass
@@ -151,21 +154,16 @@ class BackupWatch:
 
     def line(self, verdict: Verdict, now: float, wait: float | None) -> str:
         """Return the log line of a look: ``Backup 17 of dds-x: Backuping 18 %, running 3m10s; next look in 30s``."""
-        parts = [f"Backup {self._name}: {verdict.reason}"]
-        job = self.last.job if self.last else None
-        if job is not None and verdict.reason == job.status:
-            if job.progress is not None:
-                parts[0] += f" {job.progress} %"
-            if job.start_time is not None and (ran := now - job.start_time.timestamp()) >= 0:
-                parts.append(f", running {duration(ran)}")
-        if wait is not None:
-            parts.append(f"; next look in {duration(wait)}")
-        return "".join(parts)
+        seen = self._seen(verdict, now)
+        if verdict.error is not None and self.memory.failures > 1:
+            seen = f"look failed ({self.memory.failures} in a row): {_brief(verdict.error)}"
+        then = "" if wait is None else f"; next look in {duration(wait)}"
+        return f"Backup {self._name}: {seen.rstrip('.')}{then}"
 
     def ending(self, verdict: Verdict, now: float) -> Ending:
         """Return the ending for a verdict that is not to wait."""
-        waited = f"after {duration(now - self.started_at)}"
-        asked = f" Asked: {', '.join(self.last.asked)}." if self.last and self.last.asked else ""
+        waited = f"after {duration(now - self.started_at)} of waiting"
+        asked = f" Asked (request ids): {', '.join(self.last.asked)}." if self.last and self.last.asked else ""
         name = f"Backup {self._name}"
         if verdict.outcome is Outcome.DONE:
             job = (self.last.job if self.last else None) or self._target.job
@@ -179,16 +177,16 @@ class BackupWatch:
             error.args = (said,)
             return Ending(verdict.outcome, said, error=error)
         if verdict.outcome is Outcome.FAILED:
-            said = f"{name} failed {waited}: {verdict.reason}.{asked} Look for its cause under Backup and Recovery of "
-            said += "the instance in the console; then clear the task that makes the backup, to make a new one."
+            said = f"failed {waited}: {verdict.reason}"
         elif verdict.outcome is Outcome.NOT_FOUND:
-            said = f"{name} was not found: {verdict.reason}.{asked} Check that the job id is that of this instance and "
-            said += "region; a longer not_found_grace helps where the service is slow to list a job."
+            said = f"does not show {waited}: {verdict.reason}"
+        elif verdict.error is not None:
+            before = self._target.job
+            seen = f". Seen before that: {_progress(before)}" if before else ""
+            said = f"was not good at its deadline, {waited}. The last {verdict.reason}{seen}"
         else:
-            said = f"{name} was not good at its deadline, {waited}. Last seen: {verdict.reason}.{asked} The backup may "
-            said += "still be running; the service has no call to cancel it. Raise timeout, or clear this task to wait "
-            said += "on for the same job."
-        return Ending(verdict.outcome, said)
+            said = f"was not good at its deadline, {waited}. Last look: {self._seen(verdict, now)}"
+        return Ending(verdict.outcome, f"{name} {said}.{asked}")
 
     def remembered(self) -> dict[str, Any]:
         """Return the memory as plain JSON, for a later process that goes on with this wait."""
@@ -198,9 +196,29 @@ class BackupWatch:
         """Take over the memory that :meth:`remembered` gave."""
         self.memory = Memory(**{**memory, "words": tuple(memory.get("words", ()))})
 
+    def _seen(self, verdict: Verdict, now: float) -> str:
+        """Return what a look saw; of a job under way with its progress and the time it runs."""
+        job = self.last.job if self.last else None
+        if job is None or verdict.reason != job.status:
+            return verdict.reason
+        ran = now - job.start_time.timestamp() if job.start_time is not None else -1.0
+        return _progress(job) + (f", running {duration(ran)}" if ran >= 0 else "")
+
     @property
     def _name(self) -> str:
         return f"{self.backup_job_id} of {self.db_instance_id}"
+
+
+def _progress(job: BackupJob) -> str:
+    return job.status if job.progress is None else f"{job.status} {job.progress} %"
+
+
+def _brief(error: DdsError) -> str:
+    """Return an error without the advice, which the log has already given."""
+    if isinstance(error, DdsApiError):
+        code = error.code or f"HTTP {error.http_status}"
+        return f"{error.action} failed with {code}, request id {error.request_id or 'none'}"
+    return str(error).partition(". ")[0]
 
 
 def duration(seconds: float) -> str:

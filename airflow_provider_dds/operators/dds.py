@@ -44,6 +44,20 @@ if TYPE_CHECKING:
 RECORD_KEY = "dds_create_backup"
 """Key of the record in the task state store; part of what a running deployment relies on."""
 BACKUP_XCOM = "backup"
+_ADVICE = {
+    Outcome.FAILED: (
+        "Look for the cause under Backup and Recovery of the instance in the console; then clear this task to make a "
+        "new backup."
+    ),
+    Outcome.NOT_FOUND: (
+        "Look under Backup and Recovery of the instance in the console: if the backup is there and good, mark this "
+        "task as success; if not, clear it to make a new one."
+    ),
+    Outcome.TIMED_OUT: (
+        "The backup may still be running; the service has no call to cancel it. Raise timeout and clear this task: on "
+        "Airflow 3.3 and later it goes on with a job that still runs; otherwise it makes a new backup."
+    ),
+}
 
 
 class DdsCreateBackupOperator(BaseOperator):
@@ -324,7 +338,7 @@ class DdsCreateBackupOperator(BaseOperator):
             self._sleep(wait)
 
     def _end(self, context: Context, ending: Ending) -> str:
-        facts = ending.result()
+        facts = ending.result(_ADVICE)
         self.log.info("%s", ending.text)
         context["ti"].xcom_push(key=BACKUP_XCOM, value=facts)
         return str(facts["backup_job_id"])

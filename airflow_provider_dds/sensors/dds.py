@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
@@ -31,6 +32,20 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 _MEMORY_KEY = "dds_backup_sensor"
+_ADVICE = {
+    Outcome.FAILED: (
+        "Look for the cause under Backup and Recovery of the instance in the console; then clear the task that makes "
+        "the backup, and those after it, to make a new one."
+    ),
+    Outcome.NOT_FOUND: (
+        "Check that the job id is one of this instance, region and account. If the console shows the backup, raise "
+        "not_found_grace and clear this task; if not, clear the task that makes the backup, and those after it."
+    ),
+    Outcome.TIMED_OUT: (
+        "The backup may still be running; the service has no call to cancel it. Raise timeout and clear this task: it "
+        "waits on for the same job."
+    ),
+}
 
 
 class DdsBackupSensor(BaseSensorOperator):
@@ -174,9 +189,13 @@ class DdsBackupSensor(BaseSensorOperator):
 
     def _result(self, ending: Ending) -> dict[str, Any]:
         try:
-            facts = ending.result()
-        except DdsTimeoutError as error:
-            raise AirflowSensorTimeout(str(error)) from None
+            facts = ending.result(_ADVICE)
+        except DdsError as error:
+            if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
+                self.log.warning("%s", error)  # the skip that Airflow makes of it says nothing of it
+            if isinstance(error, DdsTimeoutError):
+                raise AirflowSensorTimeout(str(error)) from None
+            raise
         self.log.info("%s", ending.text)
         return facts
 

@@ -152,7 +152,7 @@ class DdsBackupTrigger(_DdsTrigger):
             verdict = self.watch.conclude(look, now)
             if verdict.outcome is not Outcome.WAIT:
                 ending = self.watch.ending(verdict, now)
-                self.log.info("%s", ending.text)
+                self.log.info("%s; a worker ends the task.", self.watch.line(verdict, now, None))
                 yield TriggerEvent(ending.to_json())
                 return
             wait = self.watch.next_wait(now, self._random())

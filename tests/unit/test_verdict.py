@@ -133,7 +133,7 @@ def test_failures_in_a_row_are_counted_and_forgotten() -> None:
     for expected in (1, 2, 3):
         verdict, memory = judge(Look(error=BROKEN), memory, TERMS, NOW)
         assert memory.failures == expected
-        assert f"({expected} in a row)" in verdict.reason
+        assert verdict.reason.startswith(f"look failed{f' ({expected} in a row)' if expected > 1 else ''}: ")
     assert judge(Look(job("Backuping")), memory, TERMS, NOW)[1].failures == 0
 
 
