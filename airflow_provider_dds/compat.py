@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.providers.common.compat.sdk import Context
 
 
@@ -20,6 +22,20 @@ def retry_policies() -> Any:
     except ImportError:
         return None
     return retry_policy
+
+
+def first_look_at(context: Context, retries: int) -> datetime | None:
+    """Return when a sensor in reschedule mode first looked since it was last cleared, None if it has not yet.
+
+    Airflow 2 keeps this look-up in a private function, which its own sensors call in the same way.
+    """
+    ti = context["ti"]
+    if hasattr(ti, "get_first_reschedule_date"):
+        return cast("datetime | None", ti.get_first_reschedule_date(context))
+    from airflow.sensors.base import _orig_start_date
+
+    first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, (ti.max_tries or 0) - (retries or 0) + 1)
+    return cast("datetime | None", first)
 
 
 def generation_of(context: Context) -> int:

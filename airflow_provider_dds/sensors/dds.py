@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dds import arguments
-from airflow_provider_dds.compat import generation_of, task_state_store
+from airflow_provider_dds.compat import first_look_at, generation_of, task_state_store
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.polling import PollPlan
@@ -129,7 +129,7 @@ class DdsBackupSensor(BaseSensorOperator):
         now = self._clock()
         started_at = now
         if self.reschedule and not self.deferrable:
-            first = context["ti"].get_first_reschedule_date(context)
+            first = first_look_at(context, self.retries)
             started_at = first.timestamp() if first else now
         self._watch = BackupWatch(
             arguments.required_id("db_instance_id", self.db_instance_id),
