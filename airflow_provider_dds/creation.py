@@ -155,19 +155,32 @@ def settled(record: CreateRecord, found: Candidates, *, grace_over: bool, too_la
         return True, found.job_ids[0]
     hopeless = grace_over and found.unnamed and not found.under_way
     if found.job_ids or hopeless or (too_late and found.unnamed):
-        raise outcome_unknown(record, [f"job {each}" for each in found.job_ids] or list(found.unnamed))
+        fits = [f"job {each}" for each in found.job_ids] or list(found.unnamed)
+        raise outcome_unknown(record, f"these could come from it: {'; '.join(fits)}", clear_helps=False)
     return grace_over and not found.under_way, None
 
 
-def outcome_unknown(record: CreateRecord, fits: list[str]) -> DdsBackupOutcomeUnknownError:
-    """Return the error for a request that may have been accepted, with what fits it and how to settle it by hand."""
-    asked = _moment(record.asked_since or 0.0).isoformat(timespec="seconds")
-    seen = f"these fit: {'; '.join(fits)}" if fits else "the service could not be asked"
-    return DdsBackupOutcomeUnknownError(
-        f"CreateBackup for {record.db_instance_id} was sent at {asked}, its answer was lost, and {seen}. No second "
-        "request was sent. Look at Backup and Recovery of the instance in the console: if the backup is there, mark "
-        "this task as success and give its job id to the task that waits; if not, clear this task to ask for a new one."
+def outcome_unknown(record: CreateRecord, seen: str, *, clear_helps: bool) -> DdsBackupOutcomeUnknownError:
+    """Return the error for a request that may have been accepted, with what was seen and how to settle it by hand.
+
+    :param clear_helps: whether the task finds more than that, or may ask again, once it is cleared.
+    """
+    otherwise = (
+        "If it is not there, clear this task: it asks again unless it finds the backup."
+        if clear_helps
+        else "If none of them is its own, start a new DAG run to ask for another; this one would find the same again."
     )
+    return DdsBackupOutcomeUnknownError(
+        f"CreateBackup for {record.db_instance_id} at {asked_at(record)} may have been accepted: its answer was lost, "
+        f"and {seen}. So as not to make a second backup, this task stops. Look under Backup and Recovery of the "
+        "instance in the console for a manual backup that started then. If it is there, set XCom return_value of this "
+        f"task to its job id and mark this task as success. {otherwise}"
+    )
+
+
+def asked_at(record: CreateRecord) -> str:
+    """Return the time of the oldest request in doubt, for people."""
+    return _moment(record.asked_since or 0.0).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def listed_jobs(instance: DBInstance) -> Steps[list[BackupJob]]:

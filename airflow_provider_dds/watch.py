@@ -156,7 +156,7 @@ class BackupWatch:
         """Return the log line of a look: ``Backup 17 of dds-x: Backuping 18 %, running 3m10s; next look in 30s``."""
         seen = self._seen(verdict, now)
         if verdict.error is not None and self.memory.failures > 1:
-            seen = f"look failed ({self.memory.failures} in a row): {_brief(verdict.error)}"
+            seen = f"look failed ({self.memory.failures} in a row): {brief(verdict.error)}"
         then = "" if wait is None else f"; next look in {duration(wait)}"
         return f"Backup {self._name}: {seen.rstrip('.')}{then}"
 
@@ -213,7 +213,7 @@ def _progress(job: BackupJob) -> str:
     return job.status if job.progress is None else f"{job.status} {job.progress} %"
 
 
-def _brief(error: DdsError) -> str:
+def brief(error: DdsError) -> str:
     """Return an error without the advice, which the log has already given."""
     if isinstance(error, DdsApiError):
         code = error.code or f"HTTP {error.http_status}"

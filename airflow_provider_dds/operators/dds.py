@@ -16,6 +16,7 @@ from airflow_provider_dds.creation import (
     SETTLE_GRACE,
     SETTLE_INTERVAL,
     CreateRecord,
+    asked_at,
     candidates,
     look_for_signs,
     outcome_unknown,
@@ -33,7 +34,7 @@ from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
 from airflow_provider_dds.verdict import RUNNING, Outcome, Terms
-from airflow_provider_dds.watch import BackupWatch, Ending
+from airflow_provider_dds.watch import BackupWatch, Ending, brief, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -258,7 +259,7 @@ class DdsCreateBackupOperator(BaseOperator):
             if not is_outcome_unknown(error):
                 self._keep(context, record)
                 raise
-            self.log.warning("%s Looking for the job it may have started.", error)
+            self.log.warning("%s", error)
             return asking
         self.log.info("Backup job %s of %s is under way.", job_id, record.db_instance_id)
         return self._keep(context, asking.created(job_id))
@@ -268,9 +269,10 @@ class DdsCreateBackupOperator(BaseOperator):
         asked_since = record.asked_since or 0.0
         until = self._clock() + SETTLE_GRACE
         self.log.warning(
-            "CreateBackup for %s was sent and its fate is not known; looking for its job for up to %d s.",
+            "Whether CreateBackup for %s at %s was accepted is not known; looking for its job for up to %s.",
             record.db_instance_id,
-            SETTLE_GRACE,
+            asked_at(record),
+            duration(SETTLE_GRACE),
         )
         while True:
             now = self._clock()
@@ -280,16 +282,17 @@ class DdsCreateBackupOperator(BaseOperator):
                 if not is_transient(error):
                     raise
                 if now >= until:
-                    raise outcome_unknown(record, []) from error
-                self.log.warning("%s", error)
+                    seen = f"the service could not be asked about it: {str(error).rstrip('.')}"
+                    raise outcome_unknown(record, seen, clear_helps=True) from error
+                self.log.warning("That look failed: %s.", brief(error))
             else:
                 found = candidates(signs, record.known)
                 done, job_id = settled(record, found, grace_over=now >= until, too_late=now >= record.deadline)
                 if job_id:
-                    self.log.info("Adopting backup job %s: it is the one that was asked for.", job_id)
+                    self.log.info("Adopting backup job %s: it is the only one that can come from that request.", job_id)
                     return self._keep(context, record.created(job_id))
                 if done:
-                    self.log.info("No job was started by that request; asking again.")
+                    self.log.info("Found no job that it made for %s; asking again.", duration(SETTLE_GRACE))
                     return self._keep(context, replace(record, may_ask=True))
             self._sleep(SETTLE_INTERVAL)
 
@@ -306,12 +309,12 @@ class DdsCreateBackupOperator(BaseOperator):
         if running and self.if_backup_running == "adopt" and job_id:
             self.log.info("Adopting backup job %s, which runs already.", job_id)
             return self._keep(context, record.created(job_id))
-        reason = reason or f"the service answered {error.code}"
-        self.log.info("Waiting to back up %s: %s.", record.db_instance_id, reason)
+        refusal = f"CreateBackup was refused with {error.code}, request id {error.request_id or 'none'}"
+        self.log.info("Waiting to back up %s: %s.", record.db_instance_id, reason or refusal)
         if self.deferrable:
-            self._defer_until_free(hook, record)
+            self._defer_until_free(hook, record, refusal)
         self._sleep_within(record)
-        self._in_time(record, reason)
+        self._in_time(record, f"{reason} ({refusal})" if reason else refusal)
         return record
 
     # --- the waits ------------------------------------------------------------------------------------------------
@@ -343,7 +346,7 @@ class DdsCreateBackupOperator(BaseOperator):
         context["ti"].xcom_push(key=BACKUP_XCOM, value=facts)
         return str(facts["backup_job_id"])
 
-    def _defer_until_free(self, hook: DdsHook, record: CreateRecord) -> None:
+    def _defer_until_free(self, hook: DdsHook, record: CreateRecord, refusal: str) -> None:
         trigger = DdsInstanceFreeTrigger(
             db_instance_id=record.db_instance_id,
             dds_conn_id=hook.dds_conn_id,
@@ -351,6 +354,7 @@ class DdsCreateBackupOperator(BaseOperator):
             deadline=record.deadline,
             poke_interval=self.poke_interval,
             record=record.to_json(),
+            refusal=refusal,
         )
         self.defer(trigger=trigger, method_name="resume_create", timeout=trigger.timeout(self._clock()))
 
@@ -362,9 +366,10 @@ class DdsCreateBackupOperator(BaseOperator):
         if self._clock() < record.deadline:
             return
         if record.in_doubt:
-            raise outcome_unknown(record, [])
+            seen = f"nothing that could come from it showed within timeout ({self.timeout:g} s)"
+            raise outcome_unknown(record, seen, clear_helps=True)
         raise DdsTimeoutError(
-            f"{record.db_instance_id} could not be backed up within timeout ({self.timeout:g} s): "
-            f"{reason or 'the instance took no backup'}. No backup was made. Raise timeout, or run the DAG when the "
-            "instance is free."
+            f"{record.db_instance_id} could not be backed up within timeout ({self.timeout:g} s for all tries): "
+            f"{reason or 'the service accepted no request before that'}. This task made no backup. Clear it once the "
+            "instance is Running and no backup runs on it, or raise timeout."
         )

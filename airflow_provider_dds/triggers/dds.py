@@ -16,7 +16,7 @@ from airflow_provider_dds.exceptions import DdsError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.verdict import Outcome, Terms
-from airflow_provider_dds.watch import BackupWatch
+from airflow_provider_dds.watch import BackupWatch, brief
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -163,7 +163,7 @@ class DdsBackupTrigger(_DdsTrigger):
 class DdsInstanceFreeTrigger(_DdsTrigger):
     """Wait until an instance can take a backup: it is Running and no other backup runs on it, or the deadline passes.
 
-    Fires once, with ``{"reason": what still holds it or None, "record": the record it was given}``.
+    Fires once, with ``{"reason": what still holds it and the refusal, or None, "record": the record it was given}``.
 
     :param db_instance_id: instance id.
     :param dds_conn_id: Airflow connection.
@@ -171,6 +171,7 @@ class DdsInstanceFreeTrigger(_DdsTrigger):
     :param deadline: epoch seconds at which the wait ends.
     :param poke_interval: seconds between two looks.
     :param record: what the operator remembers of its create, handed back to it.
+    :param refusal: in words, what the service answered to the request.
     """
 
     def __init__(
@@ -182,6 +183,7 @@ class DdsInstanceFreeTrigger(_DdsTrigger):
         deadline: float,
         poke_interval: float,
         record: dict[str, Any],
+        refusal: str = "",
     ) -> None:
         super().__init__(
             db_instance_id=db_instance_id,
@@ -190,11 +192,13 @@ class DdsInstanceFreeTrigger(_DdsTrigger):
             deadline=deadline,
             poke_interval=poke_interval,
             record=record,
+            refusal=refusal,
         )
         self.db_instance_id = db_instance_id
         self.deadline = deadline
         self.plan = PollPlan(poke_interval)
         self.record = record
+        self.refusal = refusal
         self.hook = DdsHook(dds_conn_id, region_id)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -207,10 +211,11 @@ class DdsInstanceFreeTrigger(_DdsTrigger):
                 reason, _ = await self.hook.arun(what_holds(self.db_instance_id))
                 failures = 0
             except DdsError as error:
-                reason, failures = str(error), failures + 1
+                reason, failures = f"a look at it failed: {brief(error)}", failures + 1
                 if not is_transient(error):
                     reason = None
             if reason is None or self._clock() >= self.deadline:
-                yield TriggerEvent({"reason": reason, "record": self.record})
+                held = f"{reason} ({self.refusal})" if reason and self.refusal else reason
+                yield TriggerEvent({"reason": held, "record": self.record})
                 return
             self.log.info("Waiting to back up %s: %s.", self.db_instance_id, reason)
