@@ -41,7 +41,7 @@ def optional_text(name: str, value: Any) -> str | None:
     if value is None or (isinstance(value, str) and value.strip() in _NOTHING):
         return None
     if not isinstance(value, str):
-        raise DdsConfigurationError(f"{name} is {value!r} after rendering; it must be text.")
+        raise DdsConfigurationError(f"{name} is {value!r}; it must be text.")
     return value.strip()
 
 
@@ -71,7 +71,8 @@ def backup_retention_period(value: Any) -> int | None:
         days = 0
     if isinstance(value, bool) or not (days == -1 or 7 <= days <= 730):
         raise DdsConfigurationError(
-            f"backup_retention_period is {value!r}; it must be 7 to 730 days, or -1 to keep the backup for ever."
+            f"backup_retention_period is {value!r}; it must be 7 to 730 days, or -1 to keep the backup for ever, as a "
+            f"whole number; None leaves it to the instance's policy.{_not_templated(value)}"
         )
     return days
 
@@ -96,8 +97,20 @@ def seconds(name: str, value: float | timedelta, *, zero: bool = False) -> float
     is_number = isinstance(span, (int, float)) and not isinstance(span, bool)
     if not is_number or not (0 < span < float("inf") or (zero and span == 0)):
         least = "0 or more" if zero else "more than 0"
-        raise DdsConfigurationError(f"{name} is {value!r}; it must be {least} seconds, as a number or a timedelta.")
+        raise DdsConfigurationError(
+            f"{name} is {value!r}; it must be {least} seconds, as a number or a timedelta.{_not_templated(value)}"
+        )
     return float(span)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a value that is True or False, not one that merely counts as one.
+
+    :raises DdsConfigurationError: it is another, such as the text "false", which would count as True.
+    """
+    if not isinstance(value, bool):
+        raise DdsConfigurationError(f"{name} is {value!r}; it must be True or False.{_not_templated(value)}")
+    return value
 
 
 def interval_within(poke_interval: float, timeout: float) -> None:
@@ -107,11 +120,28 @@ def interval_within(poke_interval: float, timeout: float) -> None:
     """
     if poke_interval > timeout:
         raise DdsConfigurationError(
-            f"poke_interval ({poke_interval:g} s) is longer than timeout ({timeout:g} s); make it shorter."
+            f"poke_interval ({poke_interval:g} s) is longer than timeout ({timeout:g} s); make it shorter, or timeout "
+            "longer."
         )
 
 
+def longest_wait(poke_interval: float, max_wait: float | None) -> None:
+    """Check that the longest interval is none that every interval exceeds.
+
+    :raises DdsConfigurationError: it is shorter than the interval.
+    """
+    if max_wait is not None and max_wait < poke_interval:
+        raise DdsConfigurationError(
+            f"max_wait ({max_wait:g} s) is shorter than poke_interval ({poke_interval:g} s); make it longer, or leave "
+            "it out."
+        )
+
+
+def _not_templated(value: Any) -> str:
+    return " It is not templated." if isinstance(value, str) and not is_literal(value) else ""
+
+
 _HINTS = {
-    "db_instance_id": " It is the id of the instance, such as dds-bp1....",
+    "db_instance_id": " It is the id of the instance, such as dds-bp12c5b040dc4f04.",
     "backup_job_id": " Pass the output of the task that makes the backup; that task must have run, not been skipped.",
 }

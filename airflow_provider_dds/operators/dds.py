@@ -80,7 +80,8 @@ class DdsCreateBackupOperator(BaseOperator):
     :param wait_for_completion: also wait until the backup is good, as the sensor does, and push its facts as XCom
         ``backup``.
     :param confirm_backup_set: with ``wait_for_completion``, look up the backup set after Finished.
-    :param deferrable: make the waits in the triggerer, without a worker. Default: ``[operators] default_deferrable``.
+    :param deferrable: make the waits in the triggerer, without a worker. Without ``wait_for_completion`` that is only
+        the wait for an instance that another backup or task holds. Default: ``[operators] default_deferrable``.
     :param poke_interval: seconds between two looks, default 60.
     :param timeout: seconds or timedelta for the whole task run, retries included where the task state store exists;
         default 6 hours.
@@ -126,17 +127,20 @@ class DdsCreateBackupOperator(BaseOperator):
         bring_default_retry_policy(self)
         if arguments.is_literal(backup_method):
             arguments.backup_method(backup_method)
+        for name, value in (("dds_conn_id", dds_conn_id), ("region_id", region_id)):
+            if arguments.is_literal(value):
+                arguments.optional_text(name, value)
         self.db_instance_id = db_instance_id
         self.backup_method = backup_method
         self.backup_retention_period = arguments.backup_retention_period(backup_retention_period)
         self.if_backup_running = arguments.one_of("if_backup_running", if_backup_running, arguments.IF_BACKUP_RUNNING)
-        self.wait_for_completion = wait_for_completion
-        self.confirm_backup_set = confirm_backup_set
-        self.deferrable = deferrable
+        self.wait_for_completion = arguments.flag("wait_for_completion", wait_for_completion)
+        self.confirm_backup_set = arguments.flag("confirm_backup_set", confirm_backup_set)
+        self.deferrable = arguments.flag("deferrable", deferrable)
         self.poke_interval = arguments.seconds("poke_interval", poke_interval)
         self.timeout = arguments.seconds("timeout", timeout)
         arguments.interval_within(self.poke_interval, self.timeout)
-        self.durable = durable
+        self.durable = arguments.flag("durable", durable)
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
         self._backup_job_id: str | None = None

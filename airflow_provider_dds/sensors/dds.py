@@ -104,20 +104,26 @@ class DdsBackupSensor(BaseSensorOperator):
         region_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        for name in {"poke_interval", "timeout", "max_wait"} & kwargs.keys():
-            if kwargs[name] is not None:
-                arguments.seconds(name, kwargs[name])
+        given = {**(kwargs.get("default_args") or {}), **kwargs}
+        for name in ("poke_interval", "timeout", "max_wait"):
+            if name in given and (given[name] is not None or name == "poke_interval"):
+                arguments.seconds(name, given[name])
+        for name, value in (("dds_conn_id", dds_conn_id), ("region_id", region_id)):
+            if arguments.is_literal(value):
+                arguments.optional_text(name, value)
         super().__init__(**kwargs)
         bring_default_retry_policy(self)
         self.db_instance_id = db_instance_id
         self.backup_job_id = backup_job_id
-        self.confirm_backup_set = confirm_backup_set
+        self.confirm_backup_set = arguments.flag("confirm_backup_set", confirm_backup_set)
         self.confirm_timeout = arguments.seconds("confirm_timeout", confirm_timeout, zero=True)
         self.not_found_grace = arguments.seconds("not_found_grace", not_found_grace, zero=True)
-        self.deferrable = deferrable or start_from_trigger
+        either = arguments.flag("deferrable", deferrable), arguments.flag("start_from_trigger", start_from_trigger)
+        self.deferrable = any(either)
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
         arguments.interval_within(self.poke_interval, self.timeout)
+        arguments.longest_wait(self.poke_interval, self.max_wait.total_seconds() if self.max_wait else None)
         self._watch: BackupWatch | None = None
         self._hook: DdsHook | None = None
 
