@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ def first_look_at(context: Context, retries: int) -> datetime | None:
     """
     ti = context["ti"]
     if hasattr(ti, "get_first_reschedule_date"):
-        return cast("datetime | None", ti.get_first_reschedule_date(context))
-    from airflow.sensors.base import _orig_start_date
-
-    first = _orig_start_date(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, (ti.max_tries or 0) - (retries or 0) + 1)
+        return ti.get_first_reschedule_date(context)
+    find = import_module("airflow.sensors.base")._orig_start_date
+    first = find(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, (ti.max_tries or 0) - retries + 1)
     return cast("datetime | None", first)
 
 

@@ -124,39 +124,16 @@ class DdsBackupSensor(BaseSensorOperator):
         self.region_id = region_id
         arguments.interval_within(self.poke_interval, self.timeout)
         arguments.longest_wait(self.poke_interval, self.max_wait.total_seconds() if self.max_wait else None)
-        self._watch: BackupWatch | None = None
-        self._hook: DdsHook | None = None
-
-    def execute(self, context: Context) -> Any:
-        """Wait for the backup and return its facts.
-
-        :param context: Airflow's context.
-        """
-        now = self._clock()
-        started_at = now
-        if self.reschedule and not self.deferrable:
-            first = first_look_at(context, self.retries)
-            started_at = first.timestamp() if first else now
-        self._watch = BackupWatch(
-            arguments.required_id("db_instance_id", self.db_instance_id),
-            arguments.required_id("backup_job_id", self.backup_job_id),
-            Terms(started_at + self.timeout, self.confirm_backup_set, self.confirm_timeout, self.not_found_grace),
-            PollPlan(
-                self.poke_interval, self.exponential_backoff, self.max_wait.total_seconds() if self.max_wait else None
-            ),
-            started_at,
-        )
-        self._hook = DdsHook(self._conn_id(), arguments.optional_text("region_id", self.region_id))
-        return super().execute(context)
+        self._prepared: tuple[Context, BackupWatch, DdsHook] | None = None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once. In deferrable mode a wait goes on in the triggerer, in the other modes Airflow calls this again.
 
-        :param context: Airflow's context.
+        :param context: Airflow's context, one and the same for all looks of an execution.
         """
-        watch, hook = self._watch, self._hook
-        if watch is None or hook is None:
-            raise RuntimeError("poke() belongs to execute(), which prepares it.")
+        if self._prepared is None or self._prepared[0] is not context:
+            self._prepared = (context, self._begin(context), self._connect())
+        _, watch, hook = self._prepared
         memory = _Memory(context, watch) if self.reschedule and not self.deferrable else None
         if memory:
             memory.recall()
@@ -188,6 +165,23 @@ class DdsBackupSensor(BaseSensorOperator):
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
 
+    def _begin(self, context: Context) -> BackupWatch:
+        started_at = self._clock()
+        if self.reschedule and not self.deferrable and (first := first_look_at(context, self.retries or 0)):
+            started_at = first.timestamp()
+        max_wait = self.max_wait.total_seconds() if self.max_wait else None
+        return BackupWatch(
+            arguments.required_id("db_instance_id", self.db_instance_id),
+            arguments.required_id("backup_job_id", self.backup_job_id),
+            Terms(started_at + self.timeout, self.confirm_backup_set, self.confirm_timeout, self.not_found_grace),
+            PollPlan(self.poke_interval, self.exponential_backoff, max_wait),
+            started_at,
+        )
+
+    def _connect(self) -> DdsHook:
+        conn_id = arguments.optional_text("dds_conn_id", self.dds_conn_id) or DdsHook.default_conn_name
+        return DdsHook(conn_id, arguments.optional_text("region_id", self.region_id))
+
     def _look(self, watch: BackupWatch, hook: DdsHook) -> tuple[Verdict, float]:
         look = watch.look_with(hook.run)
         now = self._clock()
@@ -210,9 +204,6 @@ class DdsBackupSensor(BaseSensorOperator):
     ) -> float:
         """Return the wait that the last look led to, so that all modes space their looks alike."""
         return self._next_wait
-
-    def _conn_id(self) -> str:
-        return arguments.optional_text("dds_conn_id", self.dds_conn_id) or DdsHook.default_conn_name
 
     _next_wait: float = 60.0
 
