@@ -51,8 +51,11 @@ def test_example_makes_one_backup_of_each_instance_and_ends_well(
         run_airflow(["dags", "test", example.dag_id], connected, tmp_path)
 
         created = emulator.requests("CreateBackup")
+        looks = emulator.requests("DescribeBackupTasks")
         jobs = emulator.service.jobs()
 
     assert sorted(request.params["DBInstanceId"] for request in created) == sorted(example.instances)
     assert all(request.executed for request in created)
     assert {job.status for job in jobs} == {"Finished"}
+    waited_for = {(p["DBInstanceId"], p["BackupJobId"]) for p in (x.params for x in looks) if "BackupJobId" in p}
+    assert waited_for == {(job.job.instance_id, job.job_id) for job in jobs}, "each gate waits for its own job"
