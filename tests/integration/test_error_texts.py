@@ -1,0 +1,629 @@
+"""What a user reads at 3 a.m.: the full text of every error, and the whole task log of typical endings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+from types import SimpleNamespace
+
+import pytest
+import tenacity.wait
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+
+from airflow_provider_dds import exceptions
+from airflow_provider_dds.emulator import Readings
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsApiError,
+    DdsBackupFailedError,
+    DdsBackupNotFoundError,
+    DdsBackupOutcomeUnknownError,
+    DdsBackupRunningError,
+    DdsConfigurationError,
+    DdsError,
+    DdsInstanceBusyError,
+    DdsInvalidRequestError,
+    DdsNotFoundError,
+    DdsResponseError,
+    DdsServiceError,
+    DdsThrottledError,
+    DdsTimeoutError,
+    DdsTransportError,
+)
+from airflow_provider_dds.hooks.dds import DdsHook
+from airflow_provider_dds.operators.dds import RECORD_KEY, DdsCreateBackupOperator
+from airflow_provider_dds.sensors.dds import DdsBackupSensor
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
+from tests.integration.conftest import REPLICA
+
+SHOWN: set[type[Exception]] = set()
+every_mode = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
+both_waits = pytest.mark.parametrize("deferrable", [False, True], ids=["on the worker", "deferred"])
+
+
+def shows(error_type):
+    """Mark a test as the one that shows the text of a class."""
+    SHOWN.add(error_type)
+    return lambda test: test
+
+
+def plain(text):
+    """Return a text with the request ids and ports, which differ each time, replaced."""
+    text = re.sub(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", "<id>", text)
+    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>", text)
+
+
+def text_of(error_type, call):
+    with pytest.raises(error_type) as caught:
+        call()
+    assert type(caught.value) is error_type
+    return plain(str(caught.value))
+
+
+@pytest.fixture(autouse=True)
+def _no_dice(monkeypatch):
+    monkeypatch.setattr(tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: high))
+
+
+@pytest.fixture
+def unreachable(service, monkeypatch):
+    """Let the connection lead to a port that nobody listens on."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    connection = {**service.connection_dict(), "port": port}
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
+
+
+# --- arguments and connection: nothing was sent -------------------------------------------------------------------
+
+
+@shows(DdsConfigurationError)
+def test_task_whose_job_id_rendered_to_nothing(service, sensor):
+    assert text_of(DdsConfigurationError, sensor(None).once) == (
+        "backup_job_id is None after rendering; it must be one id. Pass the output of the task that makes the backup; "
+        "that task must have run, not been skipped."
+    )
+    assert service.requests() == []
+
+
+def test_connection_that_is_not_defined(service, operator, sensor):
+    said = "Connection 'nope' is not defined. Add it in Airflow (type dds), or correct dds_conn_id."
+    assert text_of(DdsConfigurationError, operator(dds_conn_id="nope").once) == said
+    assert text_of(DdsConfigurationError, sensor("1", dds_conn_id="nope").once) == (
+        f"Backup 1 of {REPLICA} cannot be watched. {said}"
+    )
+    assert service.requests() == []
+
+
+# --- the service refuses ------------------------------------------------------------------------------------------
+
+
+@shows(DdsThrottledError)
+def test_request_that_is_throttled_without_end(service, operator):
+    service.add_fault("throttle", action="CreateBackup", times=None)
+    assert text_of(DdsThrottledError, operator().once) == (
+        f"CreateBackup for {REPLICA} failed with Throttling.User (HTTP 400): Request was denied due to user flow "
+        "control. The account calls this API too often. Raise poke_interval, or ask for a higher limit in Quota Center "
+        "(API rate limits). Request id: <id>."
+    )
+
+
+@shows(DdsAccessDeniedError)
+def test_key_that_may_not_make_backups(service, operator):
+    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM", message="Not authorized.")
+    assert text_of(DdsAccessDeniedError, operator().once) == (
+        f"CreateBackup for {REPLICA} failed with Forbidden.RAM (HTTP 403): Not authorized. Allow the action "
+        "dds:CreateBackup on this instance in the RAM policy of the user or role. Request id: <id>."
+    )
+
+
+def test_key_that_may_not_look(service, hook, sensor):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault("error", action="DescribeBackupTasks", status=403, code="Forbidden.RAM", message="Not authorized")
+    assert text_of(DdsAccessDeniedError, sensor(job_id).once) == (
+        f"Backup {job_id} of {REPLICA} cannot be watched. DescribeBackupTasks for {REPLICA} failed with Forbidden.RAM "
+        "(HTTP 403): Not authorized. Allow the action dds:DescribeBackupTasks on this instance in the RAM policy of "
+        "the user or role. Request id: <id>."
+    )
+
+
+@shows(DdsNotFoundError)
+def test_instance_that_does_not_exist(service, sensor):
+    assert text_of(DdsNotFoundError, sensor("170034", db_instance_id="dds-nowhere").once) == (
+        "Backup 170034 of dds-nowhere cannot be watched. DescribeDBInstanceAttribute for dds-nowhere failed with "
+        "InvalidDBInstanceId.NotFound (HTTP 404): The specified DB instance is not found. Check the instance id, and "
+        "that the connection's region and account are those of the instance. Request id: <id>."
+    )
+
+
+@shows(DdsInvalidRequestError)
+def test_instance_without_a_database(service, operator):
+    service.service.set_instance_status(REPLICA, "Running")
+    service.add_fault("error", action="CreateBackup", status=403, code="OperationDenied.NoDatabase", message="No.")
+    assert text_of(DdsInvalidRequestError, operator().once) == (
+        f"CreateBackup for {REPLICA} failed with OperationDenied.NoDatabase (HTTP 403): No. The instance holds no "
+        "database yet, so there is nothing to back up. Create one first. Request id: <id>."
+    )
+
+
+def test_refusal_by_a_code_that_nobody_knows(service, operator):
+    service.add_fault("error", action="CreateBackup", status=418, code="Teapot.Short", message="I am stout")
+    assert text_of(DdsInvalidRequestError, operator().once) == (
+        f"CreateBackup for {REPLICA} failed with Teapot.Short (HTTP 418): I am stout. The service refuses the request "
+        "as it is, for a reason that this package does not know. Look its code up in the error center of Alibaba "
+        "Cloud, or ask its support with the request id. Request id: <id>."
+    )
+
+
+@shows(DdsBackupRunningError)
+def test_backup_that_runs_already(service, operator):
+    service.service.start_automatic_backup(REPLICA)
+    assert text_of(DdsBackupRunningError, operator(if_backup_running="fail").once) == (
+        f"CreateBackup for {REPLICA} failed with OperationDenied.BackupJobExists (HTTP 403): A backup job of the "
+        "instance is already running. The service makes one backup of an instance at a time. Try again when that one "
+        "has ended, or let the operator wait for it or adopt it: if_backup_running. Request id: <id>."
+    )
+
+
+@shows(DdsInstanceBusyError)
+def test_instance_that_is_not_running(service, hook):
+    service.service.set_instance_status(REPLICA, "Rebooting")
+    assert text_of(DdsInstanceBusyError, lambda: hook.create_backup(REPLICA)) == (
+        f"CreateBackup for {REPLICA} failed with IncorrectDBInstanceState (HTTP 400): Current DB instance state does "
+        "not support this operation. The instance must be in state Running and free of other tasks. Look at its state "
+        "in the console; try again when it is Running. Request id: <id>."
+    )
+
+
+@shows(DdsServiceError)
+def test_service_that_is_down(service, operator):
+    service.add_fault(
+        "error",
+        action="DescribeDBInstanceAttribute",
+        status=503,
+        code="ServiceUnavailable",
+        message="Down.",
+        times=None,
+    )
+    assert text_of(DdsServiceError, operator().once) == (
+        f"DescribeDBInstanceAttribute for {REPLICA} failed with ServiceUnavailable (HTTP 503): Down. The service "
+        "failed, not the request. If it goes on, look at the service's status page. Request id: <id>."
+    )
+
+
+@shows(DdsApiError)
+def test_facts_of_an_api_error_are_fields_too(service, operator):
+    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM", message="Not authorized.")
+    with pytest.raises(DdsApiError) as caught:
+        operator().once()
+    error = caught.value
+    assert (error.action, error.code, error.http_status) == ("CreateBackup", "Forbidden.RAM", 403)
+    assert (error.message, error.db_instance_id) == ("Not authorized.", REPLICA)
+    assert f"Request id: {error.request_id}." in str(error)
+
+
+@shows(DdsError)
+def test_error_that_a_newer_triggerer_reports(service, sensor):
+    said = f"Backup 1 of {REPLICA} cannot be watched. The moon is full. Wait for a day. Request id: none."
+    error = {"type": "DdsMoonError", "message": said, "fields": {}}
+    run = sensor("1", "deferrable")
+    event = {"outcome": "error", "text": said, "backup": None, "error": error}
+    assert text_of(DdsError, lambda: run.task.execute_complete(run.context(), event)) == said
+
+
+# --- no answer, or none that can be read --------------------------------------------------------------------------
+
+
+@shows(DdsTransportError)
+def test_connection_that_is_lost(service, operator):
+    service.add_fault("reset_after", action="DescribeDBInstanceAttribute", times=None)
+    assert text_of(DdsTransportError, operator().once) == (
+        f"DescribeDBInstanceAttribute for {REPLICA} lost its connection to 127.0.0.1:<port> before the answer came "
+        "(ConnectionError). If it goes on, look at network, proxy and firewall."
+    )
+
+
+def test_host_that_cannot_be_reached(unreachable, operator):
+    assert text_of(DdsTransportError, operator().once) == (
+        f"DescribeDBInstanceAttribute for {REPLICA} was not sent: no connection to 127.0.0.1:<port> "
+        "(NewConnectionError). Check Host, region, network (public or vpc), proxy and firewall."
+    )
+
+
+def test_answer_that_does_not_come_in_time(service, operator, monkeypatch):
+    connection = service.connection_dict()
+    connection["extra"] = {**connection["extra"], "read_timeout": 0.1}
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
+    service.add_fault("hang", action="DescribeDBInstanceAttribute", seconds=None, times=None)
+    assert text_of(DdsTransportError, operator().once) == (
+        f"DescribeDBInstanceAttribute for {REPLICA} was sent to 127.0.0.1:<port>, but not answered within read_timeout "
+        "(0.1 s). If it goes on, raise read_timeout in the connection's extra, and look at proxy and firewall."
+    )
+
+
+@shows(DdsResponseError)
+@pytest.mark.parametrize("status", [200, 502])
+def test_page_of_a_proxy(service, operator, status):
+    service.add_fault("html", action="DescribeDBInstanceAttribute", status=status, times=None)
+    assert text_of(DdsResponseError, operator().once) == (
+        f"DescribeDBInstanceAttribute for {REPLICA} was answered with something that is not a JSON object of the API. "
+        "If it goes on, check that Host is an endpoint of ApsaraDB for MongoDB and that no proxy answers in its place."
+    )
+
+
+def test_answer_of_another_shape(service, operator):
+    body = {"RequestId": "R-1", "BackupJobs": "none"}
+    service.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=None)
+    assert text_of(DdsResponseError, operator().once) == (
+        f"DescribeBackupTasks for {REPLICA} was answered in a shape that cannot be trusted: The answer's field "
+        "'BackupJobs' is not a list of records. If it goes on, ask the support of Alibaba Cloud with the request id. "
+        "Request id: R-1."
+    )
+
+
+def test_create_that_names_no_job(service, hook):
+    service.add_fault("drop_job_id", action="CreateBackup")
+    assert text_of(DdsResponseError, lambda: hook.create_backup(REPLICA)) == (
+        f"CreateBackup for {REPLICA} was answered in a shape that cannot be trusted: The answer came without a backup "
+        "job id. If it goes on, ask the support of Alibaba Cloud with the request id. Request id: <id>."
+    )
+
+
+# --- a request whose fate is not known ----------------------------------------------------------------------------
+
+
+@shows(DdsBackupOutcomeUnknownError)
+def test_several_jobs_that_fit(service, operator, hook, clock):
+    run = operator()
+    run.store[RECORD_KEY] = {
+        "generation": 0,
+        "db_instance_id": REPLICA,
+        "region_id": None,
+        "deadline": clock.now + 3600,
+        "asked_since": clock.now,
+        "known": [],
+        "may_ask": False,
+    }
+    first = hook.create_backup(REPLICA)
+    clock.advance(301)
+    second = hook.create_backup(REPLICA)
+    assert text_of(DdsBackupOutcomeUnknownError, run.retry) == (
+        f"CreateBackup for {REPLICA} at 2027-01-15 08:00:00 UTC may have been accepted: its answer was lost, and these "
+        f"could come from it: job {first}; job {second}. So as not to make a second backup, this task stops. Look "
+        "under Backup and Recovery of the instance in the console for a manual backup that started then. If it is "
+        "there, set XCom return_value of this task to its job id and mark this task as success. If none of them is its "
+        "own, start a new DAG run to ask for another; this one would find the same again."
+    )
+
+
+def test_service_that_cannot_be_asked_what_became_of_a_request(service, operator):
+    service.add_fault("reset_before", action="CreateBackup")
+    service.add_fault(
+        "error",
+        action="DescribeDBInstanceAttribute",
+        status=503,
+        code="ServiceUnavailable",
+        message="Down.",
+        after=1,
+        times=None,
+    )
+    assert text_of(DdsBackupOutcomeUnknownError, operator().once) == (
+        f"CreateBackup for {REPLICA} at 2027-01-15 08:00:00 UTC may have been accepted: its answer was lost, and the "
+        f"service could not be asked about it: DescribeDBInstanceAttribute for {REPLICA} failed with "
+        "ServiceUnavailable (HTTP 503): Down. The service failed, not the request. If it goes on, look at the "
+        "service's status page. Request id: <id>. So as not to make a second backup, this task stops. Look under "
+        "Backup and Recovery of the instance in the console for a manual backup that started then. If it is there, "
+        "set XCom return_value of this task to its job id and mark this task as success. If it is not there, clear "
+        "this task: it asks again unless it finds the backup."
+    )
+
+
+def test_request_without_a_sign_at_the_deadline(service, operator):
+    service.add_fault("reset_before", action="CreateBackup")
+    assert text_of(DdsBackupOutcomeUnknownError, operator(timeout=100).once) == (
+        f"CreateBackup for {REPLICA} at 2027-01-15 08:00:00 UTC may have been accepted: its answer was lost, and "
+        "nothing that could come from it showed within timeout (100 s). So as not to make a second backup, this task "
+        "stops. Look under Backup and Recovery of the instance in the console for a manual backup that started then. "
+        "If it is there, set XCom return_value of this task to its job id and mark this task as success. If it is not "
+        "there, clear this task: it asks again unless it finds the backup."
+    )
+
+
+# --- the endings of a wait ----------------------------------------------------------------------------------------
+
+
+@shows(DdsBackupFailedError)
+@every_mode
+def test_backup_that_failed(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, fail_at=40)
+    job_id = hook.create_backup(REPLICA)
+    assert text_of(DdsBackupFailedError, sensor(job_id, mode).once) == (
+        f"Backup {job_id} of {REPLICA} failed after 2m30s of waiting: its status is 'Failed'. Asked (request ids): "
+        "DescribeBackupTasks (<id>). Look for the cause under Backup and Recovery of the instance in the console; then "
+        "clear the task that makes the backup, and those after it, to make a new one."
+    )
+
+
+@both_waits
+def test_backup_that_failed_while_the_operator_waited(service, operator, deferrable):
+    service.service.readings = Readings(failed_job_status=None)
+    service.service.next_job(REPLICA, fail_at=40)
+    run = operator(wait_for_completion=True, deferrable=deferrable)
+    said = text_of(DdsBackupFailedError, run.once)
+    [job] = service.service.jobs(REPLICA)
+    assert re.sub(r"backup set \d+", "backup set <set>", said) == (
+        f"Backup {job.job_id} of {REPLICA} failed after 2m30s of waiting: its backup set <set> is Failed. Asked "
+        "(request ids): DescribeBackupTasks (<id>), DescribeBackups (<id>). Look for the cause under Backup and "
+        "Recovery of the instance in the console; then clear this task to make a new backup."
+    )
+
+
+@shows(DdsBackupNotFoundError)
+@every_mode
+def test_backup_that_nobody_knows(service, sensor, mode):
+    assert text_of(DdsBackupNotFoundError, sensor("170034", mode).once) == (
+        f"Backup 170034 of {REPLICA} does not show after 5m00s of waiting: neither the job nor a backup set of it was "
+        "found for 300 s. Asked (request ids): DescribeBackupTasks (<id>), DescribeBackups (<id>). Check that the job "
+        "id is one of this instance, region and account. If the console shows the backup, raise not_found_grace and "
+        "clear this task; if not, clear the task that makes the backup, and those after it."
+    )
+
+
+def test_backup_that_the_service_itself_has_lost(service, operator):
+    service.service.readings = Readings(new_row_delay_seconds=10_000, set_lag_seconds=10_000)
+    run = operator(wait_for_completion=True)
+    said = text_of(DdsBackupNotFoundError, run.once)
+    assert said == (
+        f"Backup {run.worker._backup_job_id} of {REPLICA} does not show after 5m00s of waiting: neither the job nor a "
+        "backup set of it was found for 300 s. Asked (request ids): DescribeBackupTasks (<id>), DescribeBackups "
+        "(<id>). Look under Backup and Recovery of the instance in the console: if the backup is there and good, mark "
+        "this task as success; if not, clear it to make a new one."
+    )
+
+
+@shows(AirflowSensorTimeout)
+@every_mode
+def test_backup_that_is_not_done_in_time(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, stuck_at=50)
+    job_id = hook.create_backup(REPLICA)
+    assert text_of(AirflowSensorTimeout, sensor(job_id, mode, timeout=600).once) == (
+        f"Backup {job_id} of {REPLICA} was not good at its deadline, after 10m00s of waiting. Last look: Backuping "
+        "50 %, running 9m50s. Asked (request ids): DescribeBackupTasks (<id>). The backup may still be running; the "
+        "service has no call to cancel it. Raise timeout and clear this task: it waits on for the same job."
+    )
+
+
+@every_mode
+def test_outage_that_outlasts_the_timeout(service, hook, sensor, mode):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault("throttle", action="DescribeBackupTasks", after=2, times=None)
+    said = text_of(AirflowSensorTimeout, sensor(job_id, mode, timeout=600).once)
+    # a sensor that is rescheduled is a new process for each look
+    seen = "" if mode == "reschedule" else "Seen before that: Backuping 0 %. "
+    assert re.sub(r"after 10m\d\ds", "after <time>", said) == (
+        f"Backup {job_id} of {REPLICA} was not good at its deadline, after <time> of waiting. The last look failed (5 "
+        f"in a row): DescribeBackupTasks for {REPLICA} failed with Throttling.User (HTTP 400): Request was denied due "
+        "to user flow control. The account calls this API too often. Raise poke_interval, or ask for a higher limit in "
+        f"Quota Center (API rate limits). Request id: <id>. {seen}The backup may still be "
+        "running; the service has no call to cancel it. Raise timeout and clear this task: it waits on for the same "
+        "job."
+    )
+
+
+@shows(DdsTimeoutError)
+@both_waits
+def test_instance_that_is_never_free(service, operator, deferrable):
+    service.service.next_job(REPLICA, stuck_at=20)
+    automatic = service.service.start_automatic_backup(REPLICA)
+    assert text_of(DdsTimeoutError, operator(deferrable=deferrable, timeout=600).once) == (
+        f"{REPLICA} could not be backed up within timeout (600 s for all tries): automated backup {automatic} is "
+        "Backuping 20 % (CreateBackup was refused with OperationDenied.BackupJobExists, request id <id>). This task "
+        "made no backup. Clear it once the instance is Running and no backup runs on it, or raise timeout."
+    )
+
+
+def test_retry_that_begins_after_the_deadline(service, operator, clock):
+    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM")
+    run = operator(timeout=600)
+    with pytest.raises(DdsAccessDeniedError):
+        run.once()
+    clock.advance(700)
+    assert text_of(DdsTimeoutError, run.retry) == (
+        f"{REPLICA} could not be backed up within timeout (600 s for all tries): the service accepted no request "
+        "before that. This task made no backup. Clear it once the instance is Running and no backup runs on it, or "
+        "raise timeout."
+    )
+
+
+@both_waits
+def test_backup_that_outlasts_the_operator(service, operator, deferrable):
+    service.service.next_job(REPLICA, stuck_at=50)
+    said = text_of(DdsTimeoutError, operator(wait_for_completion=True, deferrable=deferrable, timeout=600).once)
+    [job] = service.service.jobs(REPLICA)
+    assert said == (
+        f"Backup {job.job_id} of {REPLICA} was not good at its deadline, after 10m00s of waiting. Last look: Backuping "
+        "50 %, running 9m50s. Asked (request ids): DescribeBackupTasks (<id>). The backup may still be running; the "
+        "service has no call to cancel it. Raise timeout and clear this task: on Airflow 3.3 and later it goes on with "
+        "a job that still runs; otherwise it makes a new backup."
+    )
+
+
+def test_every_class_is_shown():
+    defined = {each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, DdsError)}
+    assert defined | {AirflowSensorTimeout} == SHOWN
+
+
+# --- the whole log of a task --------------------------------------------------------------------------------------
+
+
+class Log:
+    """Stands for the log of a task, of its hook and of its triggers; kept as ``level: line``."""
+
+    def __init__(self):
+        self.lines = []
+
+    def log(self, level, message, *values):
+        line = plain(message % values)
+        if "outside of the Task Runner" not in line:  # what Airflow says to tests alone
+            self.lines.append(f"{logging.getLevelName(level).lower()}: {line}")
+
+    def debug(self, message, *values):
+        self.log(logging.DEBUG, message, *values)
+
+    def info(self, message, *values):
+        self.log(logging.INFO, message, *values)
+
+    def warning(self, message, *values):
+        self.log(logging.WARNING, message, *values)
+
+    def error(self, message, *values):
+        self.log(logging.ERROR, message, *values)
+
+
+@pytest.fixture
+def log(monkeypatch):
+    kept = Log()
+    for each in (DdsCreateBackupOperator, DdsBackupSensor, DdsHook, DdsBackupTrigger, DdsInstanceFreeTrigger):
+        monkeypatch.setattr(each, "log", kept, raising=False)
+    return kept
+
+
+LOOKS = [
+    "info: Backup {job} of {instance}: Scheduled; next look in 1m00s",
+    "info: Backup {job} of {instance}: Backuping 11 %, running 50s; next look in 1m00s",
+    "info: Backup {job} of {instance}: Backuping 33 %, running 1m50s; next look in 1m00s",
+    "info: Backup {job} of {instance}: Backuping 55 %, running 2m50s; next look in 1m00s",
+    "info: Backup {job} of {instance}: Backuping 77 %, running 3m50s; next look in 1m00s",
+]
+
+
+def lines(template, job):
+    return [line.format(job=job, instance=REPLICA) for line in template]
+
+
+def test_log_of_a_good_backup(service, hook, sensor, log):
+    job = hook.create_backup(REPLICA)
+    facts = sensor(job, poke_interval=60).once()
+    assert log.lines == [
+        *lines(LOOKS, job),
+        (
+            f"info: Backup {job} of {REPLICA} is good after 5m00s of waiting: Finished, backup set {facts['backup_id']} is "
+            "Success."
+        ),
+        "info: Success criteria met. Exiting.",
+    ]
+
+
+def test_log_of_a_good_backup_that_the_triggerer_waited_for(service, hook, sensor, log):
+    job = hook.create_backup(REPLICA)
+    facts = sensor(job, "deferrable", poke_interval=60).once()
+    done = f"Finished, backup set {facts['backup_id']} is Success"
+    assert log.lines == [
+        *lines(LOOKS, job),
+        f"info: Backup {job} of {REPLICA}: {done}; a worker ends the task.",
+        f"info: Backup {job} of {REPLICA} is good after 5m00s of waiting: {done}.",
+    ]
+
+
+def test_log_of_a_failed_backup(service, hook, sensor, log):
+    service.service.next_job(REPLICA, fail_at=40)
+    job = hook.create_backup(REPLICA)
+    text_of(DdsBackupFailedError, sensor(job, poke_interval=60).once)
+    assert log.lines == lines(LOOKS[:3], job)
+
+
+@every_mode
+def test_log_of_a_skip_gives_the_reason(service, hook, sensor, log, mode):
+    service.service.next_job(REPLICA, fail_at=40)
+    job = hook.create_backup(REPLICA)
+    with pytest.raises(AirflowSkipException):
+        sensor(job, mode, soft_fail=True).once()
+    assert log.lines[-1].startswith(f"warning: Backup {job} of {REPLICA} failed after 2m30s of waiting")
+
+
+def test_log_of_a_wait_that_is_throttled_for_a_while(service, hook, sensor, log):
+    job = hook.create_backup(REPLICA)
+    service.add_fault("throttle", action="DescribeBackupTasks", after=1, times=15)
+    facts = sensor(job, poke_interval=60).once()
+    name = f"Backup {job} of {REPLICA}"
+    assert log.lines == [
+        f"info: {name}: Scheduled; next look in 1m00s",
+        (
+            f"warning: {name}: look failed: DescribeBackupTasks for {REPLICA} failed with Throttling.User (HTTP 400): "
+            "Request was denied due to user flow control. The account calls this API too often. Raise poke_interval, or "
+            "ask for a higher limit in Quota Center (API rate limits). Request id: <id>; next look in 1m30s"
+        ),
+        (
+            f"warning: {name}: look failed (2 in a row): DescribeBackupTasks failed with Throttling.User, request id <id>; "
+            "next look in 3m00s"
+        ),
+        (
+            f"warning: {name}: look failed (3 in a row): DescribeBackupTasks failed with Throttling.User, request id <id>; "
+            "next look in 3m45s"
+        ),
+        f"info: {name} is good after 9m38s of waiting: Finished, backup set {facts['backup_id']} is Success.",
+        "info: Success criteria met. Exiting.",
+    ]
+
+
+def test_log_of_a_retry_that_goes_on_with_its_job(service, operator, log):
+    run = operator(wait_for_completion=True, poke_interval=60)
+    service.add_fault("error", action="DescribeBackupTasks", status=403, code="Forbidden.RAM", after=3)
+    with pytest.raises(DdsAccessDeniedError):
+        run.once()
+    first = list(log.lines)
+    job = run.retry()
+    [made] = service.service.jobs(REPLICA)
+    assert made.job_id == job
+    assert first == [f"info: Backup job {job} of {REPLICA} is under way.", *lines(LOOKS[:2], job)]
+    facts = run.ti.xcoms["backup"]
+    assert log.lines[len(first) :] == [
+        f"info: Going on with backup job {job}, which an earlier try made.",
+        *lines(LOOKS[2:], job),
+        (
+            f"info: Backup {job} of {REPLICA} is good after 3m00s of waiting: Finished, backup set {facts['backup_id']} is "
+            "Success."
+        ),
+    ]
+
+
+def test_log_of_an_answer_that_was_lost(service, operator, log):
+    service.service.readings = Readings(new_row_delay_seconds=15)
+    service.add_fault("reset_after", action="CreateBackup")
+    job = operator().once()
+    assert log.lines == [
+        (
+            f"warning: CreateBackup for {REPLICA} lost its connection to 127.0.0.1:<port> before the answer came "
+            "(ConnectionError). If it goes on, look at network, proxy and firewall."
+        ),
+        (
+            f"warning: Whether CreateBackup for {REPLICA} at 2027-01-15 08:00:00 UTC was accepted is not known; looking "
+            "for its job for up to 2m00s."
+        ),
+        f"info: Adopting backup job {job}: it is the only one that can come from that request.",
+    ]
+
+
+def test_log_of_a_request_that_was_not_executed(service, operator, log):
+    service.add_fault("reset_before", action="CreateBackup")
+    job = operator().once()
+    assert log.lines[-2:] == [
+        "info: Found no job that it made for 2m00s; asking again.",
+        f"info: Backup job {job} of {REPLICA} is under way.",
+    ]
+
+
+def test_log_of_a_wait_for_a_free_instance(service, operator, log):
+    automatic = service.service.start_automatic_backup(REPLICA)
+    operator(poke_interval=120).once()
+    [made] = [each for each in service.service.jobs(REPLICA) if each.job_id != automatic]
+    held = f"info: Waiting to back up {REPLICA}: "
+    assert log.lines == [
+        f"{held}CreateBackup was refused with OperationDenied.BackupJobExists, request id <id>.",
+        f"{held}automated backup {automatic} is Backuping 33 %.",
+        f"{held}automated backup {automatic} is Backuping 77 %.",
+        f"info: Backup job {made.job_id} of {REPLICA} is under way.",
+    ]
