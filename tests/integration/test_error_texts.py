@@ -504,15 +504,17 @@ def lines(template, job):
     return [line.format(job=job, instance=REPLICA) for line in template]
 
 
+def good(job, facts, waited):
+    seen = f"Finished, backup set {facts['backup_id']} is Success"
+    return f"info: Backup {job} of {REPLICA} is good after {waited} of waiting: {seen}."
+
+
 def test_log_of_a_good_backup(service, hook, sensor, log):
     job = hook.create_backup(REPLICA)
     facts = sensor(job, poke_interval=60).once()
     assert log.lines == [
         *lines(LOOKS, job),
-        (
-            f"info: Backup {job} of {REPLICA} is good after 5m00s of waiting: Finished, backup set {facts['backup_id']} is "
-            "Success."
-        ),
+        good(job, facts, "5m00s"),
         "info: Success criteria met. Exiting.",
     ]
 
@@ -524,7 +526,7 @@ def test_log_of_a_good_backup_that_the_triggerer_waited_for(service, hook, senso
     assert log.lines == [
         *lines(LOOKS, job),
         f"info: Backup {job} of {REPLICA}: {done}; a worker ends the task.",
-        f"info: Backup {job} of {REPLICA} is good after 5m00s of waiting: {done}.",
+        good(job, facts, "5m00s"),
     ]
 
 
@@ -548,23 +550,19 @@ def test_log_of_a_wait_that_is_throttled_for_a_while(service, hook, sensor, log)
     job = hook.create_backup(REPLICA)
     service.add_fault("throttle", action="DescribeBackupTasks", after=1, times=15)
     facts = sensor(job, poke_interval=60).once()
-    name = f"Backup {job} of {REPLICA}"
+    failed = f"warning: Backup {job} of {REPLICA}: look failed"
+    throttled = (
+        f"DescribeBackupTasks for {REPLICA} failed with Throttling.User (HTTP 400): Request was denied due to user flow "
+        "control. The account calls this API too often. Raise poke_interval, or ask for a higher limit in Quota Center "
+        "(API rate limits)"
+    )
+    again = "DescribeBackupTasks failed with Throttling.User, request id <id>"
     assert log.lines == [
-        f"info: {name}: Scheduled; next look in 1m00s",
-        (
-            f"warning: {name}: look failed: DescribeBackupTasks for {REPLICA} failed with Throttling.User (HTTP 400): "
-            "Request was denied due to user flow control. The account calls this API too often. Raise poke_interval, or "
-            "ask for a higher limit in Quota Center (API rate limits). Request id: <id>; next look in 1m30s"
-        ),
-        (
-            f"warning: {name}: look failed (2 in a row): DescribeBackupTasks failed with Throttling.User, request id <id>; "
-            "next look in 3m00s"
-        ),
-        (
-            f"warning: {name}: look failed (3 in a row): DescribeBackupTasks failed with Throttling.User, request id <id>; "
-            "next look in 3m45s"
-        ),
-        f"info: {name} is good after 9m38s of waiting: Finished, backup set {facts['backup_id']} is Success.",
+        f"info: Backup {job} of {REPLICA}: Scheduled; next look in 1m00s",
+        f"{failed}: {throttled}. Request id: <id>; next look in 1m30s",
+        f"{failed} (2 in a row): {again}; next look in 3m00s",
+        f"{failed} (3 in a row): {again}; next look in 3m45s",
+        good(job, facts, "9m38s"),
         "info: Success criteria met. Exiting.",
     ]
 
@@ -583,10 +581,7 @@ def test_log_of_a_retry_that_goes_on_with_its_job(service, operator, log):
     assert log.lines[len(first) :] == [
         f"info: Going on with backup job {job}, which an earlier try made.",
         *lines(LOOKS[2:], job),
-        (
-            f"info: Backup {job} of {REPLICA} is good after 3m00s of waiting: Finished, backup set {facts['backup_id']} is "
-            "Success."
-        ),
+        good(job, facts, "3m00s"),
     ]
 
 
@@ -600,8 +595,8 @@ def test_log_of_an_answer_that_was_lost(service, operator, log):
             "(ConnectionError). If it goes on, look at network, proxy and firewall."
         ),
         (
-            f"warning: Whether CreateBackup for {REPLICA} at 2027-01-15 08:00:00 UTC was accepted is not known; looking "
-            "for its job for up to 2m00s."
+            f"warning: Whether CreateBackup for {REPLICA} at 2027-01-15 08:00:00 UTC was accepted is not known; "
+            "looking for its job for up to 2m00s."
         ),
         f"info: Adopting backup job {job}: it is the only one that can come from that request.",
     ]
