@@ -552,9 +552,9 @@ def test_log_of_a_wait_that_is_throttled_for_a_while(service, hook, sensor, log)
     facts = sensor(job, poke_interval=60).once()
     failed = f"warning: Backup {job} of {REPLICA}: look failed"
     throttled = (
-        f"DescribeBackupTasks for {REPLICA} failed with Throttling.User (HTTP 400): Request was denied due to user flow "
-        "control. The account calls this API too often. Raise poke_interval, or ask for a higher limit in Quota Center "
-        "(API rate limits)"
+        f"DescribeBackupTasks for {REPLICA} failed with Throttling.User (HTTP 400): Request was denied due to user "
+        "flow control. The account calls this API too often. Raise poke_interval, or ask for a higher limit in Quota "
+        "Center (API rate limits)"
     )
     again = "DescribeBackupTasks failed with Throttling.User, request id <id>"
     assert log.lines == [
