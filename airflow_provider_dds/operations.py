@@ -60,10 +60,10 @@ def _second(moment: datetime) -> str:
 
 
 def _job_id(body: Wire) -> str:
-    job_id = text(body.get("BackupJobId")) or text(body.get("BackupId"))
-    if not job_id:
-        raise DdsResponseError("The answer came without a backup job id.")
-    return job_id
+    for value in (body.get("BackupJobId"), body.get("BackupId")):
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and text(value):
+            return text(value)
+    raise DdsResponseError("The answer came without a backup job id.")
 
 
 def create_backup(
