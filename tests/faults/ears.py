@@ -1,0 +1,38 @@
+"""Everything that tasks, SDK and HTTP client log, as lines of text."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LOG = logging.getLogger("tests.faults.tasks")
+"""Takes the place of the loggers that Airflow gives to tasks, triggers and hooks."""
+_LOUD = (LOG.name, "urllib3", "darabonba-core", "credentials", "Tea", "asyncio")
+_QUIET = ("uvicorn", "airflow_provider_dds.emulator")
+
+
+@contextmanager
+def heard(listener: Callable[[str], None]) -> Iterator[None]:
+    """Hand every line to a listener, and to nobody else; keep the emulator quiet."""
+    handler = logging.Handler()
+    handler.emit = lambda record: listener(handler.format(record))
+    loggers = [logging.getLogger(name) for name in (*_LOUD, *_QUIET)]
+    before = [(log.level, log.propagate) for log in loggers]
+    for log in loggers:
+        if log.name in _LOUD:
+            log.setLevel(logging.DEBUG)
+            log.propagate = False
+            log.addHandler(handler)
+        else:
+            log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for log, (level, propagate) in zip(loggers, before, strict=True):
+            log.setLevel(level)
+            log.propagate = propagate
+            log.removeHandler(handler)
