@@ -32,7 +32,7 @@ from airflow_provider_dds.exceptions import (
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
-from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger, tell_of_no_event
 from airflow_provider_dds.verdict import RUNNING, Outcome, Terms
 from airflow_provider_dds.watch import BackupWatch, Ending, brief, duration
 
@@ -159,6 +159,16 @@ class DdsCreateBackupOperator(BaseOperator):
         )
         arguments.backup_method(self.backup_method)
         return self._go_on(context, self._recall(context, fresh))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral.
+
+        :param next_method: method that goes on.
+        :param next_kwargs: its arguments.
+        :param context: Airflow's context.
+        """
+        tell_of_no_event(self.log, f"the backup of {self.db_instance_id}", next_method, next_kwargs)
+        return super().resume_execution(next_method, next_kwargs, context)
 
     def resume_create(self, context: Context, event: dict[str, Any]) -> str:
         """Go on after the wait for a free instance.

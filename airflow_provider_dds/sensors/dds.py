@@ -21,7 +21,7 @@ from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.polling import PollPlan
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
-from airflow_provider_dds.triggers.dds import DdsBackupTrigger
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger, tell_of_no_event
 from airflow_provider_dds.verdict import Outcome, Terms, Verdict
 from airflow_provider_dds.watch import BackupWatch, Ending
 
@@ -151,6 +151,17 @@ class DdsBackupSensor(BaseSensorOperator):
                 return False
             # No store to keep the memory in: what depends on it is waited for here, at most for the two graces.
             self._sleep(wait)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral.
+
+        :param next_method: method that goes on.
+        :param next_kwargs: its arguments.
+        :param context: Airflow's context.
+        """
+        about = f"backup {self.backup_job_id} of {self.db_instance_id}"
+        tell_of_no_event(self.log, about, next_method, next_kwargs)
+        return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Return what the trigger found, or raise what it stands for.

@@ -28,6 +28,9 @@ TRIGGER_MARGIN = timedelta(seconds=60)
 FRESH_SECONDS = 60.0
 """How soon after the worker's look a trigger still takes over its memory."""
 
+TRIGGER_FAILED = "__fail__"
+"""The method that Airflow resumes a task with when its trigger ended without an event."""
+
 
 class _DdsTrigger(BaseTrigger):
     """What both triggers share: plain JSON arguments, a clock and a random number that tests replace."""
@@ -49,6 +52,17 @@ class _DdsTrigger(BaseTrigger):
     def timeout(self, now: float) -> timedelta:
         """Return the timeout for ``defer``: the trigger's own deadline fires first."""
         return timedelta(seconds=max(0.0, self.deadline - now)) + TRIGGER_MARGIN
+
+
+def tell_of_no_event(log: Any, about: str, next_method: str, next_kwargs: dict[str, Any] | None) -> None:
+    """Log what a task waited for in vain when its trigger ended without an event: Airflow's own error names nothing."""
+    if next_method == TRIGGER_FAILED:
+        log.error(
+            "No answer from the triggerer about %s (%s). Check that a triggerer runs and has this package; then clear "
+            "this task.",
+            about,
+            (next_kwargs or {}).get("error", "no reason given"),
+        )
 
 
 class DdsBackupTrigger(_DdsTrigger):

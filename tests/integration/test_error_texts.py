@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import tenacity.wait
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralTimeout
 
 from airflow_provider_dds import exceptions
 from airflow_provider_dds.emulator import Readings
@@ -299,6 +299,22 @@ def test_several_jobs_that_fit(service, operator, hook, clock):
     )
 
 
+def test_what_the_text_about_several_jobs_says_is_true(service, operator, hook, clock):
+    run = operator()
+    run.once()
+    clock.advance(301)
+    hook.create_backup(REPLICA)
+    clock.advance(301)
+    kept = run.store[RECORD_KEY]
+    run.store[RECORD_KEY] = {**kept, "backup_job_id": None, "asked_since": clock.now - 602, "may_ask": False}
+    for again in (run.retry, run.clear, run.clear):
+        text_of(DdsBackupOutcomeUnknownError, again)
+    assert operator().once() == service.service.jobs(REPLICA)[2].job_id
+    clock.advance(301)
+    del run.store[RECORD_KEY]
+    assert run.clear() == service.service.jobs(REPLICA)[3].job_id
+
+
 def test_service_that_cannot_be_asked_what_became_of_a_request(service, operator):
     service.add_fault("reset_before", action="CreateBackup")
     service.add_fault(
@@ -319,6 +335,21 @@ def test_service_that_cannot_be_asked_what_became_of_a_request(service, operator
         "set XCom return_value of this task to its job id and mark this task as success. If it is not there, clear "
         "this task: it asks again unless it finds the backup."
     )
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+@pytest.mark.parametrize("way", ["not asked", "no sign"])
+def test_clear_after_that_asks_again_unless_it_finds_the_backup(service, operator, fault, way):
+    service.add_fault(fault, action="CreateBackup")
+    if way == "not asked":
+        service.add_fault("error", action="DescribeDBInstanceAttribute", after=1, times=None)
+    else:
+        service.service.readings = Readings(new_row_delay_seconds=150, history="hidden")
+    run = operator(timeout=3600 if way == "not asked" else 100)
+    text_of(DdsBackupOutcomeUnknownError, run.once)
+    service.clear_faults()
+    assert run.clear() == service.service.jobs(REPLICA)[0].job_id
+    assert len(service.service.jobs(REPLICA)) == 1
 
 
 def test_request_without_a_sign_at_the_deadline(service, operator):
@@ -449,6 +480,21 @@ def test_backup_that_outlasts_the_operator(service, operator, deferrable):
         "service has no call to cancel it. Raise timeout and clear this task: on Airflow 3.3 and later it goes on with "
         "a job that still runs; otherwise it makes a new backup."
     )
+
+
+def test_triggerer_that_never_answers(service, hook, sensor, operator, log, monkeypatch):
+    async def never(self):
+        await self._sleep(100_000)
+        yield
+
+    job_id = hook.create_backup(REPLICA)
+    monkeypatch.setattr(DdsBackupTrigger, "run", never)
+    what_to_do = "(Trigger timeout). Check that a triggerer runs and has this package; then clear this task."
+    assert text_of(AirflowSensorTimeout, sensor(job_id, "deferrable").once) == "Trigger timeout"
+    assert log.lines[-1] == f"error: No answer from the triggerer about backup {job_id} of {REPLICA} {what_to_do}"
+    run = operator("dds-demo-cluster", wait_for_completion=True, deferrable=True)
+    assert text_of(TaskDeferralTimeout, run.once) == "Trigger timeout"
+    assert log.lines[-1] == f"error: No answer from the triggerer about the backup of dds-demo-cluster {what_to_do}"
 
 
 def test_every_class_is_shown():

@@ -135,7 +135,7 @@ class Run:
         try:
             return self._work(wait.method_name, {"event": self._wait(wait.trigger)})
         except DeferralTimeout:
-            return self._work(TRIGGER_FAIL_REPR, {"error": TriggerFailureReason.TRIGGER_TIMEOUT})
+            return self._work(TRIGGER_FAIL_REPR, {"error": TriggerFailureReason.TRIGGER_TIMEOUT.value})
 
     def _wait(self, trigger: Any) -> dict[str, Any]:
         path, kwargs = trigger.serialize()
