@@ -191,6 +191,13 @@ def listed_jobs(instance: DBInstance) -> Steps[list[BackupJob]]:
     return answer.value
 
 
+def still_running(db_instance_id: str, backup_job_id: str) -> Steps[BackupJob | None]:
+    """Look whether a job still runs; gives its row, None when it does not or where no call lists running jobs."""
+    instance = yield from describe_db_instance(db_instance_id)
+    jobs = yield from listed_jobs(instance)
+    return next((job for job in jobs if job.backup_job_id == backup_job_id and job.status in RUNNING), None)
+
+
 def running_job(jobs: Iterable[BackupJob]) -> BackupJob | None:
     """Return the job that runs. A planned one, which the service lists as Scheduled and Automated, does not."""
     running = [job for job in jobs if job.status in RUNNING]

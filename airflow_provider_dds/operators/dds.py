@@ -21,6 +21,7 @@ from airflow_provider_dds.creation import (
     look_for_signs,
     outcome_unknown,
     settled,
+    still_running,
     what_holds,
 )
 from airflow_provider_dds.exceptions import (
@@ -33,7 +34,7 @@ from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger, tell_of_no_event
-from airflow_provider_dds.verdict import RUNNING, Outcome, Terms
+from airflow_provider_dds.verdict import Outcome, Terms
 from airflow_provider_dds.watch import BackupWatch, Ending, brief, duration
 
 if TYPE_CHECKING:
@@ -230,8 +231,13 @@ class DdsCreateBackupOperator(BaseOperator):
         """Adopt the old job of a cleared task while it still runs. An old request that is still open stays open."""
         if found.backup_job_id is None:
             return replace(fresh, asked_since=found.asked_since, known=found.known, may_ask=found.may_ask)
-        job = self.hook.get_backup_job(found.db_instance_id, found.backup_job_id)
-        if job is None or job.status not in RUNNING:
+        try:
+            job = self.hook.run(still_running(found.db_instance_id, found.backup_job_id))
+        except DdsError as error:
+            old = f"backup job {found.backup_job_id} from before the clear"
+            error.args = (f"Whether {old} still runs is not known. {error}",)
+            raise
+        if job is None:
             self.log.info("The task was cleared; its backup job %s has ended, making a new one.", found.backup_job_id)
             return fresh
         self.log.info("The task was cleared while its backup job %s still runs; going on with it.", job.backup_job_id)
