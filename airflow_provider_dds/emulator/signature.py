@@ -115,8 +115,8 @@ class Gatekeeper:
     def _use_nonce(self, key: str, nonce: str | None, now: float, missing: str) -> None:
         if not nonce:
             raise missing_parameter("SignatureNonce", missing)
-        for used in [used for used, until in self._nonces.items() if until < now]:
-            del self._nonces[used]
+        while self._nonces and next(iter(self._nonces.values())) < now:  # the oldest come first
+            del self._nonces[next(iter(self._nonces))]
         if (key, nonce) in self._nonces:
             raise ServiceError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
         self._nonces[key, nonce] = now + 2 * SKEW_SECONDS
