@@ -42,12 +42,14 @@ def shows(call: Call, state: JobState) -> bool:
 def no_source_could_tell(story: Story, earlier: Call, later: Call) -> bool:
     """Whether a job was over before the next request, and no answer in between showed a sign of it.
 
-    The service then says nothing of it and takes the next request: nobody could know of the first.
+    The service then says nothing of it and takes the next request: nobody could know of the first. That another
+    request was refused because a backup runs would be a sign.
     """
     state = state_of(story.tries[-1].jobs, earlier.made)
     over = state.look.ended is not None and state.look.ended <= later.time
     between = story.calls[story.calls.index(earlier) + 1 : story.calls.index(later)]
-    return over and not any(shows(call, state) for call in between)
+    refused = any((call.request.code or "").endswith("BackupJobExists") for call in between)
+    return over and not refused and not any(shows(call, state) for call in between)
 
 
 def may_return(story: Story, number: int) -> set[str]:
@@ -58,6 +60,7 @@ def may_return(story: Story, number: int) -> set[str]:
     own = {call.made for each, call in calls if call.made and each.generation == this.generation}
     old = {call.made for each, call in calls if call.made and each.generation < this.generation}
     doubts = [call.time for _, call in calls if call.action == "CreateBackup" and in_doubt(story, call)]
+    doubts += [each.record["asked_since"] for each in until if each.record and each.record.get("asked_since")]
     for state in this.jobs:
         job, look = state.job, state.look
         overlaps = job.created <= this.ended and (look.ended is None or look.ended >= this.began)
