@@ -1,0 +1,151 @@
+"""The page of errors says what the code does: each code, each status, each class, each ending."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_dds import exceptions
+from airflow_provider_dds.api_errors import TABLE, Repeat, repeat_for, rule_for
+from airflow_provider_dds.creation import SETTLE_GRACE
+from airflow_provider_dds.emulator import Emulator
+from airflow_provider_dds.exceptions import DdsError, DdsResponseError, DdsTransportError
+from airflow_provider_dds.hooks.dds import ATTEMPTS, RETRY_SECONDS
+from airflow_provider_dds.operators.dds import RECORD_KEY
+from airflow_provider_dds.retry_policy import AT_ONCE, SPACE, SPACED_OUT
+
+PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
+WORDS = {  # what an error allows -> what the page says of reads and of creates
+    Repeat.ANY: ("repeated", "repeated"),
+    Repeat.READS: ("repeated", "looked for"),
+    Repeat.LATER: ("not repeated", "waited for"),
+    Repeat.NEVER: ("not repeated", "not repeated"),
+}
+CLASSES = [each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, DdsError)]
+
+
+def rows_under(first_cell):
+    """Return the rows, as cells, of the table whose first heading is this."""
+    [table] = re.findall(rf"^\| {first_cell} \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table.splitlines()]
+
+
+def section(heading):
+    """Return the text under a heading, up to the next one."""
+    [text] = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return text
+
+
+def code_words(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_codes_are_those_of_the_table_in_its_order():
+    assert [tuple(code_words(row[0])) for row in rows_under("Code")] == [rule.codes for rule in TABLE]
+
+
+@pytest.mark.parametrize(("row", "rule"), zip(rows_under("Code"), TABLE, strict=True), ids=lambda each: str(each)[:40])
+def test_code_has_its_meaning_class_repeat_words_and_advice(row, rule):
+    _, meaning, error, reads, creates, advice = row
+    assert code_words(error) == [rule.error.__name__]
+    assert (reads, creates) == WORDS[rule.repeat]
+    assert len(meaning) > 15
+    assert len(advice) > 15
+
+
+STATUSES = {
+    "401": [401],
+    "403": [403],
+    "404": [404],
+    "429": [429],
+    "other 4xx": [400, 402, 405, 409, 418, 499],
+    "5xx": [500, 502, 503, 504, 599],
+    "any other, or none": [None, 200, 302],
+}
+
+
+def test_every_status_has_a_row():
+    assert [row[0] for row in rows_under("HTTP status")] == list(STATUSES)
+
+
+@pytest.mark.parametrize("row", rows_under("HTTP status"), ids=lambda row: row[0])
+def test_status_has_its_class_and_repeat_words(row):
+    name, error, reads, creates, advice = row
+    for status in STATUSES[name]:
+        rule = rule_for("A.Code.Nobody.Knows", status)
+        assert code_words(error) == [rule.error.__name__]
+        assert (reads, creates) == WORDS[rule.repeat]
+    assert advice
+
+
+def test_missing_answers_have_their_class_and_repeat_words():
+    errors = [
+        DdsTransportError(request_sent=False),
+        DdsTransportError(request_sent=True),
+        DdsTransportError(request_sent=None),
+        DdsResponseError(),
+    ]
+    for row, error in zip(rows_under("What happened"), errors, strict=True):
+        _, name, reads, creates, _ = row
+        assert code_words(name)[0] == type(error).__name__
+        if isinstance(error, DdsTransportError):
+            assert name.endswith(f"`request_sent` {error.request_sent}")
+        assert (reads, creates) == WORDS[repeat_for(error)]
+
+
+@pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
+def test_every_class_has_a_section_that_tells_of_retries(error):
+    text = section(error.__name__)
+    if error in AT_ONCE:
+        assert "No retry" in text
+    elif error in SPACED_OUT:
+        assert SPACE.total_seconds() == 300
+        assert "Retried after five minutes" in " ".join(text.split())
+    elif issubclass(error, exceptions.AirflowFailException):
+        assert "No retry" in text
+    elif error not in (DdsError, exceptions.DdsApiError):
+        assert "Retried as you configured" in text
+
+
+def test_sections_are_those_of_the_classes_in_their_order():
+    assert re.findall(r"^### (Dds\w+)$", PAGE, re.MULTILINE) == [each.__name__ for each in CLASSES]
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"),
+    [
+        ("The backup failed", "DdsBackupFailedError"),
+        ("The backup is not found", "DdsBackupNotFoundError"),
+        ("The deadline passed", "DdsTimeoutError"),
+        ("The deadline passed", "AirflowSensorTimeout"),
+        ("The outcome is unknown", "DdsBackupOutcomeUnknownError"),
+    ],
+)
+def test_ending_names_its_error(ending, error):
+    assert f"`{error}`" in section(ending)
+
+
+def test_numbers_and_names_are_those_of_the_code():
+    assert f"up to {ATTEMPTS} calls within {RETRY_SECONDS:.0f} seconds" in PAGE
+    assert f"for its job for {SETTLE_GRACE:.0f} seconds" in PAGE
+    assert f"the key\n   `{RECORD_KEY}` from" in section("The outcome is unknown")
+    assert f"state-store/{RECORD_KEY}`" in PAGE
+
+
+def test_links_on_the_page_lead_to_its_headings():
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
+
+
+def test_script_that_shows_what_the_service_knows_runs(monkeypatch, capsys):
+    [script] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    with Emulator(speed=100_000) as service:
+        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", service.connection_json())
+        service.service.start_automatic_backup("dds-demo-replica")
+        exec(compile(re.sub(r'"dds-bp\w+"', '"dds-demo-replica"', script), "script", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "DBInstance(db_instance_id='dds-demo-replica'" in printed
+    for action in ("DescribeDBInstanceAttribute", "DescribeBackupTasks", "DescribeBackups", "DescribeHistoryTasks"):
+        assert service.calls(action) == 1
