@@ -137,7 +137,7 @@ def _translated(error: Exception, action: str, instance: str | None, settings: D
         return _answered(error, action, instance, settings)
     cause = error.inner_exception if isinstance(error, UnretryableException) else error
     if isinstance(cause, CredentialException):
-        return _no_credential(str(cause.message), settings)
+        return _no_credential(str(cause.message), call_name(action, instance), settings)
     if isinstance(cause, CredentialTransportError):
         return DdsTransportError(
             f"{call_name(action, instance)} was not sent: the credential for auth_type {settings.auth_type!r} could "
@@ -201,14 +201,15 @@ def _no_answer(
     )
 
 
-def _no_credential(message: str, settings: DdsSettings) -> DdsError:
+def _no_credential(message: str, refused: str, settings: DdsSettings) -> DdsError:
     """Return the error for a credential that could not be had. Its text may hold one, so only parts of it are used."""
     status = _STATUS_IN_TEXT.search(message)
     if status is None:
         said = message.split("result:")[0].split("{")[0].strip(" :,[")
         return DdsConfigurationError(
-            f"auth_type {settings.auth_type!r} gives no credential on this machine: {_safe(said, settings)}. Check the "
-            "credential's fields of the connection, and that this machine may use it."
+            f"{refused} was not sent: auth_type {settings.auth_type!r} gives no credential on this machine: "
+            f"{_safe(said, settings)}. Check the credential's fields of the connection, and that this machine may use "
+            "it."
         )
     found = {name: re.search(rf'"{name}"\s*:\s*"([^"]*)"', message) for name in ("Code", "Message", "RequestId")}
     parts = {name: match.group(1) if match else None for name, match in found.items()}
@@ -222,8 +223,8 @@ def _no_credential(message: str, settings: DdsSettings) -> DdsError:
         message=_safe(parts["Message"] or "", settings),
         db_instance_id=None,
         refused_advice=(
-            f"This is about the connection's credential (auth_type {settings.auth_type!r}), not about the instance: "
-            "check its fields, and that the role exists and trusts who takes it."
+            f"{refused} was not sent for want of the connection's credential (auth_type {settings.auth_type!r}): check "
+            "its fields, and that the role exists and trusts who takes it."
         ),
     )
 

@@ -132,7 +132,11 @@ class DdsBackupSensor(BaseSensorOperator):
         :param context: Airflow's context, one and the same for all looks of an execution.
         """
         if self._prepared is None or self._prepared[0] is not context:
-            self._prepared = (context, self._begin(context), self._connect())
+            try:
+                self._prepared = (context, self._begin(context), self._connect())
+            except DdsError as error:
+                self._tell_if_skipped(error)
+                raise
         _, watch, hook = self._prepared
         memory = _Memory(context, watch) if self.reschedule and not self.deferrable else None
         if memory:
@@ -202,13 +206,17 @@ class DdsBackupSensor(BaseSensorOperator):
         try:
             facts = ending.result(_ADVICE)
         except DdsError as error:
-            if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
-                self.log.warning("%s", error)  # the skip that Airflow makes of it says nothing of it
+            self._tell_if_skipped(error)
             if isinstance(error, DdsTimeoutError):
                 raise AirflowSensorTimeout(str(error)) from None
             raise
         self.log.info("%s", ending.text)
         return facts
+
+    def _tell_if_skipped(self, error: DdsError) -> None:
+        """Log an error that Airflow makes a skip of without saying what it was."""
+        if self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)):
+            self.log.warning("%s", error)
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

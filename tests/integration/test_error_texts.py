@@ -130,6 +130,18 @@ def test_key_that_may_not_look(service, hook, sensor):
     )
 
 
+def test_credential_that_is_refused_is_not_explained_by_the_instance(service, operator, monkeypatch):
+    connection = {**service.connection_dict(), "login": None, "password": None}
+    uri = f"{service.url}/_emulator/nowhere"
+    connection["extra"] = {**connection["extra"], "auth_type": "credentials_uri", "credentials_uri": uri}
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
+    assert text_of(DdsNotFoundError, operator().once) == (
+        "Fetching the credentials_uri credential failed with an error without a code (HTTP 404): no message. "
+        f"DescribeDBInstanceAttribute for {REPLICA} was not sent for want of the connection's credential (auth_type "
+        "'credentials_uri'): check its fields, and that the role exists and trusts who takes it. Request id: none."
+    )
+
+
 @shows(DdsNotFoundError)
 def test_instance_that_does_not_exist(service, sensor):
     assert text_of(DdsNotFoundError, sensor("170034", db_instance_id="dds-nowhere").once) == (
@@ -590,6 +602,16 @@ def test_log_of_a_skip_gives_the_reason(service, hook, sensor, log, mode):
     with pytest.raises(AirflowSkipException):
         sensor(job, mode, soft_fail=True).once()
     assert log.lines[-1].startswith(f"warning: Backup {job} of {REPLICA} failed after 2m30s of waiting")
+
+
+@every_mode
+def test_log_of_a_task_that_may_never_fail_gives_the_reason(service, sensor, log, mode):
+    with pytest.raises(AirflowSkipException):
+        sensor("1", mode, db_instance_id="dds-nowhere", never_fail=True).once()
+    assert log.lines[-1].startswith("warning: Backup 1 of dds-nowhere cannot be watched.")
+    with pytest.raises(AirflowSkipException):
+        sensor("", mode, never_fail=True).once()
+    assert log.lines[-1].startswith("warning: backup_job_id is ''")
 
 
 def test_log_of_a_wait_that_is_throttled_for_a_while(service, hook, sensor, log):
