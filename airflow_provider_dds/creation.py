@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutcomeUnknownError
-from airflow_provider_dds.models import BackupJob, BackupSet, DBInstance, HistoryTask, Layout
+from airflow_provider_dds.models import FAILED, SUCCESS, BackupJob, BackupSet, DBInstance, HistoryTask, Layout
 from airflow_provider_dds.operations import (
     Steps,
     collect,
@@ -46,6 +46,8 @@ class CreateRecord:
     :ivar known: ids of jobs, sets and tasks that were there before that request: never its own.
     :ivar may_ask: whether a request in doubt was looked for long enough without a sign of it, so that another may be
         sent. It stays in doubt until a job is known: it may yet turn out to be the backup that runs.
+    :ivar met_at: epoch seconds at which another request was refused because a backup ran, which may be the one from the
+        request in doubt; None once another backup explains it.
     :ivar backup_job_id: the job, once it is known.
     """
 
@@ -56,6 +58,7 @@ class CreateRecord:
     asked_since: float | None = None
     known: tuple[str, ...] = ()
     may_ask: bool = True
+    met_at: float | None = None
     backup_job_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class CreateRecord:
 
     def created(self, backup_job_id: str) -> CreateRecord:
         """Return the record once the job is known."""
-        return replace(self, asked_since=None, known=(), may_ask=True, backup_job_id=backup_job_id)
+        return replace(self, asked_since=None, known=(), may_ask=True, met_at=None, backup_job_id=backup_job_id)
 
     def is_for(self, other: CreateRecord) -> bool:
         """Whether both are about one instance; a mapped task may find the record of another item under its index."""
@@ -93,7 +96,7 @@ class Candidates:
 
     :ivar job_ids: jobs that can be its own.
     :ivar unnamed: signs of a backup without a job id, in words; they forbid another request.
-    :ivar under_way: whether one of them still runs, so that its set may yet name the job.
+    :ivar under_way: whether one of them may still run, so that its set may yet name the job.
     """
 
     job_ids: tuple[str, ...] = ()
@@ -103,11 +106,15 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Signs:
-    """What an instance shows of manual backups since some time, all three places taken together."""
+    """What an instance shows of manual backups since some time, all three places taken together.
+
+    :ivar others: backups that are not manual or began before.
+    """
 
     jobs: tuple[BackupJob, ...]
     sets: tuple[BackupSet, ...]
     tasks: tuple[HistoryTask, ...]
+    others: tuple[BackupJob | BackupSet, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -115,6 +122,20 @@ class Signs:
         found = [job.backup_job_id for job in self.jobs]
         found += [each for every in self.sets for each in (every.backup_job_id, every.backup_id)]
         return tuple(dict.fromkeys(each for each in (*found, *(task.task_id for task in self.tasks)) if each))
+
+    def explain(self, met_at: float) -> bool:
+        """Whether one of the others ran at a moment, a short while ago."""
+        moment = _moment(met_at)
+        return any(
+            each.start_time is not None
+            and each.start_time <= moment
+            and (
+                each.status in RUNNING and each.status != "Scheduled"
+                if isinstance(each, BackupJob)
+                else each.end_time is None or each.end_time >= moment
+            )
+            for each in self.others
+        )
 
 
 def look_for_signs(db_instance_id: str, asked_at: float, now: float) -> Steps[Signs]:
@@ -124,15 +145,21 @@ def look_for_signs(db_instance_id: str, asked_at: float, now: float) -> Steps[Si
     jobs = yield from listed_jobs(instance)
     sets = yield from _sets_since(instance, since)
     tasks = yield from _tasks_since(db_instance_id, since, _moment(now))
+    manual_jobs = [
+        job for job in jobs if job.job_mode in ("", MANUAL) and (not job.start_time or job.start_time >= since)
+    ]
+    manual_sets = [each for each in sets if each.backup_mode in (None, MANUAL) and _began(each.start_time, since)]
     return Signs(
-        tuple(job for job in jobs if job.job_mode in ("", MANUAL) and (not job.start_time or job.start_time >= since)),
-        tuple(each for each in sets if each.backup_mode in (None, MANUAL) and _began(each.start_time, since)),
+        tuple(manual_jobs),
+        tuple(manual_sets),
         tuple(each for each in tasks if _began(each.start_time, since)),
+        tuple(each for each in (*jobs, *sets) if each not in manual_jobs and each not in manual_sets),
     )
 
 
-def candidates(signs: Signs, known: tuple[str, ...]) -> Candidates:
-    """Return which signs can come from a request that was sent when ``known`` ids were there already."""
+def candidates(signs: Signs, record: CreateRecord) -> Candidates:
+    """Return which signs can come from a request in doubt."""
+    known = record.known
     strange = [each for each in signs.sets if each.backup_job_id not in known and each.backup_id not in known]
     job_ids = [job.backup_job_id for job in signs.jobs] + [each.backup_job_id for each in strange]
     own = tuple(sorted({each for each in job_ids if each and each not in known}))
@@ -141,7 +168,10 @@ def candidates(signs: Signs, known: tuple[str, ...]) -> Candidates:
     unnamed = [f"backup set {each.backup_id}, started {each.start_time}" for each in strange]
     tasks = [task for task in signs.tasks if task.task_id not in known]
     unnamed += [f"task {task.task_id} ({task.status}), started {task.start_time}" for task in tasks]
-    return Candidates((), tuple(unnamed), any(task.status not in _ENDED for task in tasks))
+    if record.met_at is not None:
+        unnamed.append(f"a backup that ran at {_moment(record.met_at):%H:%M:%S}, so that another request was refused")
+    under_way = any(task.status not in _ENDED for task in tasks) or record.met_at is not None
+    return Candidates((), tuple(unnamed), under_way or any(each.status not in (SUCCESS, FAILED) for each in strange))
 
 
 def settled(record: CreateRecord, found: Candidates, *, grace_over: bool, too_late: bool) -> tuple[bool, str | None]:

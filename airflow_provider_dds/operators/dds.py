@@ -273,7 +273,10 @@ class DdsCreateBackupOperator(BaseOperator):
                 backup_retention_period=self.backup_retention_period,
             )
         except (DdsBackupRunningError, DdsInstanceBusyError) as error:
-            refused = self._keep(context, asking if record.in_doubt else record)
+            refused = asking if record.in_doubt else record
+            if record.in_doubt and isinstance(error, DdsBackupRunningError):
+                refused = replace(refused, met_at=self._clock())
+            self._keep(context, refused)
             return self._wait_until_free(context, hook, refused, error)
         except DdsError as error:
             if not is_outcome_unknown(error):
@@ -306,7 +309,11 @@ class DdsCreateBackupOperator(BaseOperator):
                     raise outcome_unknown(record, seen, clear_helps=True) from error
                 self.log.warning("That look failed: %s.", brief(error))
             else:
-                found = candidates(signs, record.known)
+                if record.met_at is not None and signs.explain(record.met_at):
+                    record = replace(record, met_at=None)
+                found = candidates(signs, record)
+                if found.under_way:
+                    until = now + SETTLE_GRACE
                 done, job_id = settled(record, found, grace_over=now >= until, too_late=now >= record.deadline)
                 if job_id:
                     self.log.info("Adopting backup job %s: it is the only one that can come from that request.", job_id)

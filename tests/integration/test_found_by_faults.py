@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_dds.emulator import Readings
-from airflow_provider_dds.exceptions import DdsAccessDeniedError
+from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutcomeUnknownError
 from tests.integration.conftest import REPLICA
 from tests.integration.test_operator import backups
 
@@ -36,3 +36,36 @@ def test_error_of_a_cleared_task_names_the_job_that_it_could_not_look_up(service
     service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks")
     with pytest.raises(DdsAccessDeniedError, match=f"Whether backup job {job_id} .* still runs is not known"):
         run.clear()
+
+
+def test_refusal_while_a_backup_runs_unseen_is_a_sign_of_the_request_in_doubt(service, operator):
+    service.service.readings = Readings(new_row_delay_seconds=100_000, set_lag_seconds=200, history="hidden")
+    service.service.next_job(REPLICA, seconds=200)
+    service.add_fault("reset_after", action="CreateBackup")
+    assert operator().once() == backups(service)[0].job_id
+    assert len(backups(service)) == 1
+
+
+def test_request_in_doubt_whose_backup_never_shows_is_not_sent_again_once_it_was_seen_to_run(service, operator, clock):
+    service.service.readings = Readings(new_row_delay_seconds=100_000, set_lag_seconds=100_000, history="hidden")
+    service.add_fault("reset_after", action="CreateBackup")
+    began = clock.now
+    with pytest.raises(DdsBackupOutcomeUnknownError, match=r"a backup that ran at .* another request was refused"):
+        operator().once()
+    assert len(backups(service)) == 1
+    assert 3600 <= clock.now - began < 3700
+
+
+@pytest.mark.parametrize("instance_id", [REPLICA, "dds-demo-local"])
+def test_automatic_backup_explains_that_a_request_was_refused(service, operator, instance_id):
+    service.add_fault("reset_before", action="CreateBackup")
+    service.service.next_job(instance_id, seconds=600)
+    run = operator(instance_id)
+    service.service.start_automatic_backup(instance_id)
+    assert run.once() == backups(service, instance_id)[0].job_id
+
+
+def test_set_that_shows_a_while_after_its_task_has_ended_names_the_job(service, operator):
+    service.service.readings = Readings(set_lag_seconds=60)
+    service.add_fault("reset_after", action="CreateBackup")
+    assert operator("dds-demo-local").once() == backups(service, "dds-demo-local")[0].job_id
