@@ -8,7 +8,6 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_dds import exceptions as errors
 from airflow_provider_dds.creation import SKEW_ALLOWANCE
-from airflow_provider_dds.emulator import InstanceKind
 from tests.faults.schedule import FAULTS, PERMANENT
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _answered(*codes: str) -> Callable[[Story, Try], bool]:
 
 
 def _late(_: Story, this: Try) -> bool:
-    return this.ended >= this.deadline
+    return this.ended >= this.deadline - 1
 
 
 def _failed(_: Story, this: Try) -> bool:
@@ -114,7 +113,8 @@ def _unsettled(story: Story, this: Try) -> bool:
     since = min(creates, default=this.began) - SKEW_ALLOWANCE
     fits = [state for state in this.jobs if state.job.mode == "Manual" and state.look.started >= since]
     several = len(fits) > 1 or any(len(state.job.ids) > 1 for state in fits)
-    nameless = story.schedule.readings.history == "unrelated" or story.schedule.kind is InstanceKind.CLOUD_CLUSTER
+    listings = [call for call in story.calls_of(this) if call.action in ("DescribeBackupTasks", "DescribeBackups")]
+    nameless = not any(call.body and state.job.job_id in call.body for call in listings for state in fits)
     unanswered = any(call.fault for call in story.calls_of(this))
     return several or nameless or unanswered or _late(story, this)
 
