@@ -212,7 +212,11 @@ _UNKNOWN = Rule(
 
 
 def rule_for(code: str | None, http_status: int | None) -> Rule:
-    """Return the row of the table for an error code, or by HTTP status for a code that it does not know."""
+    """Return the row of the table for an error code, or by HTTP status for a code that it does not know.
+
+    :param code: the service's code, None where it gave none.
+    :param http_status: HTTP status of the answer, None where it is not known.
+    """
     for rule in TABLE:
         if code and any(fnmatchcase(code, pattern) for pattern in rule.codes):
             return rule
@@ -223,7 +227,10 @@ def rule_for(code: str | None, http_status: int | None) -> Rule:
 
 
 def repeat_for(error: BaseException) -> Repeat:
-    """Return what an error allows for the call that raised it."""
+    """Return what an error allows for the call that raised it.
+
+    :param error: any error; what is not of this package allows nothing.
+    """
     if isinstance(error, DdsTransportError):
         return Repeat.ANY if error.request_sent is False else Repeat.READS
     if isinstance(error, DdsResponseError):
@@ -234,12 +241,18 @@ def repeat_for(error: BaseException) -> Repeat:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a failed read may be repeated: throttling, 5xx, transport, an unreadable answer."""
+    """Whether a failed read may be repeated: throttling, 5xx, transport, an unreadable answer.
+
+    :param error: what the read raised.
+    """
     return repeat_for(error) in (Repeat.ANY, Repeat.READS)
 
 
 def is_outcome_unknown(error: BaseException) -> bool:
-    """Whether a create that failed so may have been executed all the same."""
+    """Whether a create that failed so may have been executed all the same.
+
+    :param error: what the create raised.
+    """
     return repeat_for(error) is Repeat.READS
 
 
@@ -255,6 +268,12 @@ def api_error(
 ) -> DdsApiError:
     """Return the exception for an error answer, with a text that says what happened where and what to do.
 
+    :param action: API action that was called.
+    :param code: the service's code, None where it gave none.
+    :param http_status: HTTP status of the answer, None where it is not known.
+    :param request_id: id of the request, None where the answer has none.
+    :param message: what the service said, without any secret.
+    :param db_instance_id: instance the call was about, None for calls without one.
     :param refused_advice: what to do about a refusal, for a call that is none of this API's; the table's else.
     """
     rule = rule_for(code, http_status)

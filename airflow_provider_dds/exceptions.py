@@ -28,6 +28,7 @@ class DdsConfigurationError(DdsError):
 class DdsApiError(DdsError):
     """The service answered with an error.
 
+    :param text: what went wrong where and what to do, for people; without it ``message`` stands for it.
     :ivar action: API action that was called, such as ``DescribeBackupTasks``.
     :ivar code: error code of the service, such as ``Forbidden.RAM``; None where it gave none.
     :ivar http_status: HTTP status of the answer, None where the SDK does not tell.
@@ -99,6 +100,7 @@ class DdsServiceError(DdsApiError):
 class DdsTransportError(DdsError):
     """No answer: the connection could not be made, was lost, or timed out.
 
+    :param text: what went wrong where and what to do, for people.
     :ivar request_sent: False when the service certainly did not get the request, True when it did, None when
         that is not known.
     """
@@ -131,7 +133,10 @@ class DdsTimeoutError(DdsError, AirflowFailException):
 
 
 def error_from_json(data: dict[str, Any]) -> DdsError:
-    """Return the error that :meth:`DdsError.to_json` described; a plain DdsError for a type unknown here."""
+    """Return the error that :meth:`DdsError.to_json` described; a plain DdsError for a type unknown here.
+
+    :param data: what it gave.
+    """
     error_type = _BY_NAME.get(str(data.get("type")), DdsError)
     error = error_type(str(data.get("message", "")))
     vars(error).update(data.get("fields") or {})

@@ -50,6 +50,9 @@ def default_retry_policy() -> Any:
 
 
 def bring_default_retry_policy(task: Any) -> None:
-    """Give a task the default policy, unless it was given one, by argument or by ``default_args``."""
+    """Give a task the default policy, unless it was given one, by argument or by ``default_args``.
+
+    :param task: operator or sensor, once Airflow's own constructor has run.
+    """
     if getattr(task, "retry_policy", None) is None and (policy := default_retry_policy()) is not None:
         task.retry_policy = policy

@@ -30,7 +30,10 @@ class ManualClock:
         return self.now
 
     def advance(self, seconds: float) -> float:
-        """Move forward by some seconds and return the new moment."""
+        """Move forward and return the new moment.
+
+        :param seconds: by how many seconds
+        """
         self.now += seconds
         return self.now
 

@@ -32,12 +32,18 @@ class Credential:
                 raise ValueError("expires_at: must look like 2026-01-31T12:00:00Z")
 
     def expired(self, now: float) -> bool:
-        """Tell whether the security token is past its end."""
+        """Tell whether the security token is past its end.
+
+        :param now: the present in epoch seconds
+        """
         end = None if self.expires_at is None else parse_utc(self.expires_at)
         return end is not None and now >= end
 
     def allows(self, action: str) -> bool:
-        """Tell whether the key's policies allow an action."""
+        """Tell whether the key's policies allow an action.
+
+        :param action: API action
+        """
         return self.actions is None or action in self.actions
 
 

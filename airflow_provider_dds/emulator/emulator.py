@@ -138,11 +138,17 @@ class Emulator:
         return self.scenario.credentials[0].access_key_secret
 
     def requests(self, action: str | None = None) -> list[RecordedRequest]:
-        """Return the requests (of an action) that arrived, in order."""
+        """Return the requests that arrived, in order.
+
+        :param action: only those of this API action
+        """
         return self._box.recorder.requests(action)
 
     def calls(self, action: str) -> int:
-        """Return how many requests of an action arrived, refused and spoiled ones included."""
+        """Return how many requests of an action arrived, refused and spoiled ones included.
+
+        :param action: API action
+        """
         return len(self.requests(action))
 
     def add_fault(self, kind: FaultKind, **fields: Any) -> int:
@@ -155,7 +161,10 @@ class Emulator:
         return self._box.faults.add(Fault(kind, **fields))
 
     def remove_fault(self, number: int) -> None:
-        """Switch one fault off."""
+        """Switch one fault off.
+
+        :param number: what :meth:`add_fault` returned
+        """
         self._box.faults.remove(number)
 
     def clear_faults(self) -> None:

@@ -22,7 +22,11 @@ class ServiceError(Exception):
         self.access_denied = access_denied
 
     def body(self, request_id: str, host: str) -> dict[str, Any]:
-        """Build the JSON body of the answer."""
+        """Return the JSON body of the answer.
+
+        :param request_id: id of the request
+        :param host: host that the request was sent to
+        """
         body: dict[str, Any] = {
             "RequestId": request_id,
             "HostId": host,

@@ -73,8 +73,9 @@ class Scenario:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Scenario:
-        """Read a scenario from a JSON file.
+        """Return the scenario that a JSON file holds.
 
+        :param path: the file
         :raises InvalidInputError: the file is not a scenario; the text names the place inside it
         :raises OSError: the file cannot be read
         """
@@ -86,8 +87,9 @@ class Scenario:
 
     @classmethod
     def from_json(cls, data: Any) -> Scenario:
-        """Read a scenario from parsed JSON.
+        """Return the scenario that parsed JSON stands for.
 
+        :param data: the JSON
         :raises InvalidInputError: it is not a scenario; the text names the place inside it
         """
         return build(cls, data)
@@ -100,7 +102,10 @@ class Scenario:
         return list(by_id.values())
 
     def make_service(self, clock: Clock | None) -> Service:
-        """Make a service with the scenario's instances, credentials and readings."""
+        """Return a service with the scenario's instances, credentials and readings.
+
+        :param clock: the present in epoch seconds; the machine's own without it
+        """
         return Service(
             clock,
             speed=self.speed,
@@ -112,7 +117,11 @@ class Scenario:
         )
 
     def prepare(self, service: Service, faults: FaultBook) -> None:
-        """Queue the scenario's outcomes, start its automatic backups and switch its faults on."""
+        """Queue the scenario's outcomes, start its automatic backups and switch its faults on.
+
+        :param service: what :meth:`make_service` returned
+        :param faults: where faults are switched on
+        """
         for queued in self.outcomes:
             service.next_job(queued.instance_id, queued.outcome, count=queued.count)
         for instance_id in self.automatic_backups:

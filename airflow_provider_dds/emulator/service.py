@@ -108,18 +108,24 @@ class Service:
         return self.clock()
 
     def scaled(self, service_seconds: float) -> float:
-        """Turn service seconds into seconds of the clock."""
+        """Return how many seconds of the clock a span of the service takes.
+
+        :param service_seconds: the span in the service's seconds
+        """
         return service_seconds / self.speed
 
     def add_credential(self, credential: Credential) -> None:
-        """Make an access key known, or replace it."""
+        """Make an access key known, or replace it.
+
+        :param credential: the key
+        """
         with self.lock:
             self.credentials[credential.access_key_id] = credential
 
     def add_instance(
         self, instance_id: str, kind: InstanceKind | str = InstanceKind.CLOUD_REPLICA, **fields: Any
     ) -> Instance:
-        """Create an instance, or replace the one of this id.
+        """Create an instance, or replace the one of this id, and return it.
 
         :param instance_id: its id
         :param kind: an :class:`InstanceKind` or its value
@@ -131,13 +137,18 @@ class Service:
         return instance
 
     def set_instance_status(self, instance_id: str, status: str) -> None:
-        """Change ``DBInstanceStatus``, such as to ``Restoring``."""
+        """Change ``DBInstanceStatus``.
+
+        :param instance_id: the instance
+        :param status: the service's word, such as ``Restoring``
+        """
         with self.lock:
             self.instance(instance_id).status = status
 
     def start_automatic_backup(self, instance_id: str) -> str:
         """Start a backup as the instance's schedule would, and return its job id.
 
+        :param instance_id: the instance
         :raises ServiceError: unknown instance, or a backup runs already
         """
         with self.lock:
@@ -157,7 +168,10 @@ class Service:
             self._outcomes[instance_id].extend([chosen] * count)
 
     def jobs(self, instance_id: str | None = None) -> list[JobState]:
-        """Return the jobs of an instance (or of all), oldest first, as they are now."""
+        """Return the jobs, oldest first, as they are now.
+
+        :param instance_id: only those of this instance
+        """
         with self.lock:
             now = self.now
             jobs = self._jobs if instance_id is None else self._jobs_of[instance_id]
@@ -166,6 +180,8 @@ class Service:
     def call(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
         """Perform an operation and return its answer without ``RequestId``.
 
+        :param action: API action
+        :param params: its parameters, by their wire names
         :raises ServiceError: the service refuses
         """
         with self.lock:
@@ -174,6 +190,7 @@ class Service:
     def instance(self, instance_id: str) -> Instance:
         """Return an instance.
 
+        :param instance_id: its id
         :raises ServiceError: there is none of this id
         """
         instance = self.instances.get(instance_id)
@@ -184,12 +201,19 @@ class Service:
         return instance
 
     def running_job(self, instance_id: str) -> Job | None:
-        """Return the job of an instance that is not over yet."""
+        """Return the job of an instance that is not over yet, None where all are.
+
+        :param instance_id: the instance
+        """
         return next((state.job for state in self.jobs(instance_id) if not state.look.phase.over), None)
 
     def create_job(self, instance: Instance, mode: JobMode, method: str, retention_days: int | None = None) -> Job:
-        """Start a job on an idle instance.
+        """Start a job on an idle instance, and return it.
 
+        :param instance: the instance
+        :param mode: who asked for it: ``Manual`` or ``Automated``
+        :param method: ``Snapshot``, ``Physical`` or ``Logical``
+        :param retention_days: days to keep the set, None for the instance's policy
         :raises ServiceError: a backup runs already
         """
         if self.running_job(instance.instance_id) is not None:

@@ -165,7 +165,7 @@ class DdsHook(BaseHook):
         :param backup_id: only this set.
         :param node_id: shard node, needed for sharded instances without cluster backups.
         :param start_time: only sets since then (aware UTC, to the minute).
-        :param end_time: only sets until then.
+        :param end_time: only sets until then (aware UTC, to the minute).
         :raises DdsError: a call failed.
         """
         return self._pages(
@@ -197,7 +197,7 @@ class DdsHook(BaseHook):
         :param backup_job_id: only the set of this job; the rows themselves name no job.
         :param backup_id: only this cluster backup (``cb-...``).
         :param start_time: only sets since then (aware UTC, to the minute).
-        :param end_time: only sets until then.
+        :param end_time: only sets until then (aware UTC, to the minute).
         :raises DdsError: a call failed.
         """
         return self._pages(
@@ -237,7 +237,7 @@ class DdsHook(BaseHook):
 
         :param db_instance_id: instance id.
         :param from_start_time: start of the span (aware UTC), within the last 30 days.
-        :param to_start_time: end of the span.
+        :param to_start_time: end of the span (aware UTC).
         :param task_type: kind of task, manual backups unless told otherwise; None for all.
         :raises DdsError: a call failed.
         """
@@ -300,8 +300,9 @@ class DdsHook(BaseHook):
         return True, f"A signed call to {where} went through, {how}. Request id: {answer.request_id}."
 
     def run(self, steps: Steps[T]) -> T:
-        """Drive an operation, or a look made of several, with blocking calls.
+        """Drive an operation, or a look made of several, with blocking calls, and return what it gives.
 
+        :param steps: one of :mod:`airflow_provider_dds.operations`, or a generator made of them.
         :raises DdsError: a call failed for good.
         """
         try:

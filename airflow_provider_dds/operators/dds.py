@@ -162,7 +162,7 @@ class DdsCreateBackupOperator(BaseOperator):
         return self._go_on(context, self._recall(context, fresh))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after a deferral.
+        """Go on after a deferral, and return what the method gives.
 
         :param next_method: method that goes on.
         :param next_kwargs: its arguments.
@@ -172,7 +172,7 @@ class DdsCreateBackupOperator(BaseOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def resume_create(self, context: Context, event: dict[str, Any]) -> str:
-        """Go on after the wait for a free instance.
+        """Go on after the wait for a free instance, and return the job id.
 
         :param context: Airflow's context.
         :param event: what :class:`DdsInstanceFreeTrigger` fired.

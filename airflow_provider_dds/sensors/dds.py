@@ -130,6 +130,7 @@ class DdsBackupSensor(BaseSensorOperator):
         """Look once. In deferrable mode a wait goes on in the triggerer, in the other modes Airflow calls this again.
 
         :param context: Airflow's context, one and the same for all looks of an execution.
+        :return: the facts of the good backup, or False to wait.
         """
         if self._prepared is None or self._prepared[0] is not context:
             try:
@@ -157,7 +158,7 @@ class DdsBackupSensor(BaseSensorOperator):
             self._sleep(wait)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after a deferral.
+        """Go on after a deferral, and return what the method gives.
 
         :param next_method: method that goes on.
         :param next_kwargs: its arguments.
@@ -172,6 +173,7 @@ class DdsBackupSensor(BaseSensorOperator):
 
         :param context: Airflow's context.
         :param event: the trigger's :class:`~airflow_provider_dds.watch.Ending` as JSON.
+        :raises AirflowSkipException: it stands for an error, and the sensor is to ``never_fail``.
         """
         try:
             return self._result(Ending.from_json(event))

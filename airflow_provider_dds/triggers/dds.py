@@ -50,7 +50,10 @@ class _DdsTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", dict(self._kwargs)
 
     def timeout(self, now: float) -> timedelta:
-        """Return the timeout for ``defer``: the trigger's own deadline fires first."""
+        """Return the timeout for ``defer``: the trigger's own deadline fires first.
+
+        :param now: epoch seconds.
+        """
         return timedelta(seconds=max(0.0, self.deadline - now)) + TRIGGER_MARGIN
 
 
@@ -136,7 +139,12 @@ class DdsBackupTrigger(_DdsTrigger):
 
     @classmethod
     def for_watch(cls, watch: BackupWatch, hook: DdsHook, now: float) -> DdsBackupTrigger:
-        """Return the trigger that goes on with a wait in which a worker has just looked."""
+        """Return the trigger that goes on with a wait in which a worker has just looked.
+
+        :param watch: the wait.
+        :param hook: the worker's hook, whose connection and region it takes over.
+        :param now: epoch seconds of that look.
+        """
         return cls(
             db_instance_id=watch.db_instance_id,
             backup_job_id=watch.backup_job_id,
@@ -216,7 +224,10 @@ class DdsInstanceFreeTrigger(_DdsTrigger):
         self.hook = DdsHook(dds_conn_id, region_id)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the instance is free or the deadline passes; a look that fails for good is left to the worker."""
+        """Look until the instance is free or the deadline passes, and yield what holds it.
+
+        A look that fails for good is left to the worker.
+        """
         failures = 0
         while True:
             left = self.deadline - self._clock()
