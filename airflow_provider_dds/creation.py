@@ -153,7 +153,10 @@ def look_for_signs(db_instance_id: str, asked_at: float, now: float) -> Steps[Si
         tuple(manual_jobs),
         tuple(manual_sets),
         tuple(each for each in tasks if _began(each.start_time, since)),
-        tuple(each for each in (*jobs, *sets) if each not in manual_jobs and each not in manual_sets),
+        (
+            *(job for job in jobs if job not in manual_jobs),
+            *(each for each in sets if each not in manual_sets),
+        ),
     )
 
 
