@@ -50,6 +50,7 @@ def describe_history_tasks(service: Service, params: Params) -> dict[str, Any]:
         for row in [_row(service, state)]
         if all(wanted is None or row[name] in wanted for name, wanted in filters.items())
     ]
+    rows = service.readings.listed(rows)
     return {
         "Items": rows[(number - 1) * size : number * size],
         "PageNumber": number,

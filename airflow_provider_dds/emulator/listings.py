@@ -29,17 +29,19 @@ def describe_backups(service: Service, params: Params) -> dict[str, Any]:
     number, size = _page(params, "PageNumber")
     rows: list[dict[str, Any]] = []
     for state in reversed(service.jobs(instance.instance_id)):
-        status = _set_status(service, state, listed_while_running=readings.running_sets == "listed")
-        if status is None or not _inside(window, state.look.started):
+        if not _inside(window, state.look.started):
             continue
-        for ids in state.job.sets:
-            if node_id is not None and ids.node_id != node_id:
+        for number_of_shard, ids in enumerate(state.job.sets):
+            lag = readings.set_lag_seconds + number_of_shard * readings.shard_set_lag_seconds
+            status = _set_status(service, state, lag, listed_while_running=readings.running_sets == "listed")
+            if status is None or (node_id is not None and ids.node_id != node_id):
                 continue
             if wanted is not None and ids.job_id != wanted:
                 continue
             if wanted_sets is None or ids.backup_id in wanted_sets:
                 rows.append(_set_row(service, instance, state, ids, status))
     _refuse_unmatched(service, rows, wanted, wanted_sets)
+    rows = readings.listed(rows)
     return {
         "Backups": {"Backup": rows[(number - 1) * size : number * size]},
         "PageNumber": number,
@@ -62,7 +64,7 @@ def describe_cluster_backups(service: Service, params: Params) -> dict[str, Any]
     rows: list[dict[str, Any]] = []
     for state in reversed(service.jobs(instance.instance_id)):
         listed = readings.running_cluster_sets == "listed"
-        status = _set_status(service, state, listed_while_running=listed)
+        status = _set_status(service, state, readings.set_lag_seconds, listed_while_running=listed)
         if status is None or not _inside(window, state.look.started):
             continue
         if wanted is not None and wanted not in state.job.ids:
@@ -73,18 +75,19 @@ def describe_cluster_backups(service: Service, params: Params) -> dict[str, Any]
                 del row["Backups"]
             rows.append(row)
     _refuse_unmatched(service, rows, wanted, wanted_sets)
+    rows = readings.listed(rows)
     page = rows[(number - 1) * size : number * size]
     return {"ClusterBackups": page, "MaxResults": len(page), "PageNumber": number, "PageSize": size}
 
 
-def _set_status(service: Service, state: JobState, *, listed_while_running: bool) -> str | None:
+def _set_status(service: Service, state: JobState, lag: float, *, listed_while_running: bool) -> str | None:
     """Return Success, Failed or the word of a running set; None when there is no set to see."""
     readings = service.readings
     forced = state.job.outcome.backup_set
     look = state.look
     if forced == "none":
         return None
-    if look.ended is not None and service.now >= look.ended + service.scaled(readings.set_lag_seconds):
+    if look.ended is not None and service.now >= look.ended + service.scaled(lag):
         if forced is not None:
             return forced
         if look.phase is Phase.FAILED:

@@ -69,7 +69,7 @@ def describe_backup_tasks(service: Service, params: Params) -> dict[str, Any]:
             )
     else:
         rows = wire.upcoming_rows(service) + rows
-    return {"BackupJobs": rows}
+    return {"BackupJobs": readings.listed(rows)}
 
 
 def describe_db_instance_attribute(service: Service, params: Params) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class Readings:
     """``ClusterBackupStatus`` of a failed set."""
     set_lag_seconds: float = 0.0
     """How long after its job's end a backup set becomes visible."""
+    shard_set_lag_seconds: float = 0.0
+    """Shard mode: how much later the set of each further shard becomes visible."""
     attach_log_seconds: float = 0.0
     """How long after its job's end a cluster set's ``AttachLogStatus`` goes from Running to Ready."""
     method_omitted_on_cloud: Literal["snapshot", "error"] = "snapshot"
@@ -70,6 +72,8 @@ class Readings:
     """Shard mode: one job for the cluster, or one per shard; CreateBackup then answers the first shard's."""
     shard_node_id: Literal["required", "optional"] = "required"
     """Shard mode: DescribeBackups needs ``NodeId``, or lists the sets of all shards without it."""
+    duplicate_rows: bool = False
+    """Every listing has each of its rows twice."""
     history: Literal["job_id", "unrelated", "hidden"] = "job_id"
     """DescribeHistoryTasks lists a backup with its job id as ``TaskId``, with another id, or not at all."""
     history_task_type: str = "ManualBackupIns"
@@ -103,7 +107,7 @@ class Readings:
     """Value of the ``x-acs-retry-after`` header of a throttled answer; None: no such header."""
 
     def __post_init__(self) -> None:
-        for name in ("new_row_delay_seconds", "set_lag_seconds", "attach_log_seconds"):
+        for name in ("new_row_delay_seconds", "set_lag_seconds", "shard_set_lag_seconds", "attach_log_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative")
         if self.finished_row_seconds is not None and self.finished_row_seconds < 0:
@@ -112,6 +116,10 @@ class Readings:
             raise ValueError("upcoming_automatic_rows: must not be negative")
         if not 400 <= self.throttle_status <= 599:
             raise ValueError("throttle_status: must be an HTTP error status, 400 to 599")
+
+    def listed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows as a listing has them."""
+        return [row for row in rows for _ in range(2)] if self.duplicate_rows else rows
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as a JSON object."""

@@ -303,6 +303,35 @@ def test_node_id_may_be_optional(read, clock, backup, sets):
     assert len(sets("dds-demo-sharded", BackupJobId=job_id, NodeId="d-demo-sharded-1")) == 1
 
 
+def test_sets_of_further_shards_may_show_later(read, clock, backup, sets):
+    read(shard_set_lag_seconds=60)
+    backup("dds-demo-sharded")
+    clock.advance(300)
+    assert len(sets("dds-demo-sharded", NodeId="d-demo-sharded-1")) == 1
+    clock.advance(59)
+    assert sets("dds-demo-sharded", NodeId="d-demo-sharded-2") == []
+    clock.advance(1)
+    assert len(sets("dds-demo-sharded", NodeId="d-demo-sharded-2")) == 1
+
+
+@pytest.mark.parametrize(
+    ("instance_id", "action"),
+    [("dds-demo-replica", "DescribeBackups"), ("dds-demo-cluster", "DescribeClusterBackups")],
+)
+def test_rows_may_be_listed_twice(read, call, clock, backup, instance_id, action):
+    backup(instance_id)
+    clock.advance(300)
+    read(duplicate_rows=True)
+    jobs = rows(call, instance_id)
+    answer = call(action, DBInstanceId=instance_id)
+    sets = answer["ClusterBackups"] if "ClusterBackups" in answer else answer["Backups"]["Backup"]
+    span = {"FromStartTime": utc_text(clock.now - 600), "ToStartTime": utc_text(clock.now)}
+    tasks = call("DescribeHistoryTasks", **span)["Items"]
+    for listing in (jobs, sets, tasks):
+        assert len(listing) == 2
+        assert listing[0] == listing[1]
+
+
 @pytest.mark.parametrize(
     ("reading", "found"), [("job_id", ["775051"]), ("unrelated", ["t-emulated-bd38b"]), ("hidden", [])]
 )
