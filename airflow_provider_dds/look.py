@@ -65,7 +65,8 @@ def look_at(target: Target, *, confirm_backup_set: bool) -> Steps[tuple[Look, Ta
     target = replace(target, job=job or target.job)
     sets: tuple[BackupSet, ...] = ()
     if job is None or (job.status == FINISHED and confirm_backup_set):
-        sets = yield from _my_sets(target, layout, asked)
+        found = yield from _my_sets(target, layout, asked)
+        sets = tuple({each.backup_id or each: each for each in found}.values())  # a row may be listed twice
     per_node = layout in (Layout.SHARDED, Layout.LOCAL_SHARDED)
     expected = max(1, len(instance.shard_node_ids)) if per_node else 1
     return Look(job=job, sets=sets, sets_expected=expected, job_listed=listed, asked=tuple(asked)), target

@@ -69,3 +69,20 @@ def test_set_that_shows_a_while_after_its_task_has_ended_names_the_job(service, 
     service.service.readings = Readings(set_lag_seconds=60)
     service.add_fault("reset_after", action="CreateBackup")
     assert operator("dds-demo-local").once() == backups(service, "dds-demo-local")[0].job_id
+
+
+@pytest.mark.parametrize("instance_id", [REPLICA, "dds-demo-cluster", "dds-demo-sharded"])
+def test_set_that_is_listed_twice_is_one_set(service, operator, instance_id):
+    service.service.readings = Readings(duplicate_rows=True)
+    run = operator(instance_id, wait_for_completion=True)
+    run.once()
+    set_ids = run.ti.xcoms["backup"]["backup_id"].split(",")
+    assert len(set_ids) == len(set(set_ids))
+    assert run.ti.xcoms["backup"]["size_bytes"] == (1 if instance_id == REPLICA else 2) * 1_503_238_553
+
+
+def test_set_of_one_shard_that_is_listed_twice_is_not_the_set_of_another(service, operator):
+    service.service.readings = Readings(duplicate_rows=True, shard_set_lag_seconds=120, finished_row_seconds=0)
+    run = operator("dds-demo-sharded", wait_for_completion=True)
+    run.once()
+    assert len(set(run.ti.xcoms["backup"]["backup_id"].split(","))) == 2
