@@ -1,7 +1,7 @@
 # Everything runs in .venv, which is made on first use and again when its ingredients change.
 PYTHON ?= python3
 VENV := .venv
-RUN := $(VENV)/bin/python -m
+BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help: ## show this list
@@ -11,22 +11,25 @@ help: ## show this list
 venv: $(READY) ## set up .venv: Airflow, this package, the tools
 
 demo: $(READY) ## watch Airflow wait for a MongoDB backup (about a minute); UI=1 keeps it up to look around
-	@$(RUN) dev.demo $(if $(filter-out 0,$(UI)),--ui)
+	@$(BIN)/python -m dev.demo $(if $(filter-out 0,$(UI)),--ui)
 
 test: $(READY) ## run all tests: unit, emulator, integration, and end to end on a real Airflow
-	@$(RUN) pytest $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: $(READY) ## run the tests that need no running Airflow
-	@$(RUN) pytest -m "not e2e" $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e" $(ARGS)
 
-lint: $(READY) ## check style and types
-	$(RUN) ruff check
-	$(RUN) ruff format --check
-	$(RUN) mypy --strict -p airflow_provider_dds
+lint: $(READY) ## check style, types, imports and spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict -p airflow_provider_dds
+	$(BIN)/deptry .
+	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 format: $(READY) ## tidy the code
-	$(RUN) ruff check --fix
-	$(RUN) ruff format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 constraints: ## pick today's versions for each Python that is installed
 	@$(PYTHON) -m dev.constraints

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -169,7 +168,7 @@ def _log_lines(content: Any) -> Iterator[str]:
         if not isinstance(entry, dict):
             yield str(entry)
             continue
-        details = {k: v for k, v in entry.items() if k not in ("timestamp", "event", "level", "logger")}
-        extra = f"  {json.dumps(details, default=str)}" if details.get("error_detail") else ""
         stamp = f"[{entry['timestamp']}] " if entry.get("timestamp") else ""
-        yield f"{stamp}{(entry.get('level') or '').upper():<7} {entry.get('event')}{extra}"
+        yield f"{stamp}{(entry.get('level') or '').upper():<7} {entry.get('event')}"
+        for cause in entry.get("error_detail") or []:
+            yield f"        {cause.get('exc_type')}: {cause.get('exc_value')}"

@@ -75,7 +75,9 @@ class AirflowBox:
     def __enter__(self) -> AirflowBox:
         try:
             self._open()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self._say(self.tails())
             self.close()
             raise
         return self

@@ -43,10 +43,7 @@ def main() -> int:
     except Told as told:
         say("stopped: nothing is left running")
         return told.exit_code
-    say(
-        f"{'all as it should be' if good else 'NOT as it should be'}, after {time.monotonic() - begun:.0f} s;"
-        " everything is stopped"
-    )
+    say(f"everything is stopped, after {time.monotonic() - begun:.0f} s")
     return 0 if good else 1
 
 
@@ -86,6 +83,7 @@ def show(box: AirflowBox) -> bool:
         say(f"WRONG: {wrong}")
     if outcome.wrong():
         print_logs(box, run_id, outcome)
+    say("NOT as it should be" if outcome.wrong() else "all as it should be")
     return not outcome.wrong()
 
 
