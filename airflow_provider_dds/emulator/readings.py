@@ -118,7 +118,10 @@ class Readings:
             raise ValueError("throttle_status: must be an HTTP error status, 400 to 599")
 
     def listed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows as a listing has them."""
+        """Return the rows as a listing has them.
+
+        :param rows: the rows as they are
+        """
         return [row for row in rows for _ in range(2)] if self.duplicate_rows else rows
 
     def to_json(self) -> dict[str, Any]:
