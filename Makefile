@@ -31,11 +31,14 @@ format: $(READY) ## tidy the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+package: $(READY) ## build wheel and sdist into dist/, check them, and install the wheel into an empty environment
+	@$(BIN)/python -m dev.package
+
 constraints: ## pick today's versions for each Python that is installed
 	@$(PYTHON) -m dev.constraints
 
 clean: ## delete .venv and everything else that was made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml dev/bootstrap.py $(wildcard constraints/*.txt)
@@ -47,4 +50,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast lint format constraints clean
+.PHONY: always help venv demo test test-fast lint format package constraints clean
