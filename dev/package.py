@@ -56,6 +56,8 @@ def main() -> None:
 
 def build() -> tuple[Path, Path]:
     """Build the sdist, and the wheel from it, so that the sdist is shown to hold all that the wheel needs."""
+    sections = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    expect(sections[0].startswith(f"## {__version__} ("), f"the changelog begins with {sections[0].strip('# ')}")
     shutil.rmtree(DIST, ignore_errors=True)
     tool("build", "--outdir", str(DIST), str(ROOT))
     [wheel], [sdist] = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
