@@ -19,6 +19,7 @@ from .readings import Readings
 from .recorder import RecordedRequest
 from .scenario import QueuedOutcome, Scenario
 from .service import JobState, Service
+from .sts import Metadata, Role, TokenService
 from .validate import InvalidInputError
 
 __all__ = [
@@ -32,11 +33,14 @@ __all__ = [
     "JobOutcome",
     "JobState",
     "ManualClock",
+    "Metadata",
     "QueuedOutcome",
     "Readings",
     "RecordedRequest",
+    "Role",
     "Scenario",
     "Service",
     "ServiceError",
     "Timing",
+    "TokenService",
 ]

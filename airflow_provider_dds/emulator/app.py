@@ -13,8 +13,10 @@ from starlette.routing import Mount, Route
 from .answers import ConnectionReset, JsonAnswer, spoiled
 from .control import control_routes
 from .errors import ServiceError, denied, invalid_version, unknown_action
+from .metadata import metadata_routes
 from .operations import OPERATIONS
 from .signature import SignedRequest
+from .sts import KEYLESS_ACTIONS, STS_ACTIONS, STS_VERSION
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,6 +34,7 @@ def build_app(box: Box) -> Starlette:
     return Starlette(
         routes=[
             Mount("/_emulator", routes=control_routes(box)),
+            *metadata_routes(box, endpoint.handle_keyless),
             Route("/{path:path}", endpoint.handle, methods=["GET", "POST"]),
         ]
     )
@@ -66,29 +69,55 @@ class RpcEndpoint:
         recorder.log(request_id)
         return response
 
+    async def handle_keyless(self, request: Request, action: str, params: dict[str, str]) -> Response:
+        """Answer one request that nobody signs."""
+        request_id = str(uuid.uuid4()).upper()
+        recorder = self._box.recorder
+        recorder.arrived(self._box.service.now, request_id, action, params.items(), request.headers.get("user-agent"))
+        try:
+            response = await self._meet_fault(request, action, params, request_id)
+        except ServiceError as error:
+            recorder.note(request_id, code=error.code)
+            response = _error_answer(error, request, request_id)
+        if not isinstance(response, ConnectionReset):
+            recorder.note(request_id, status=response.status_code)
+        return response
+
     async def _answer(self, request: Request, signed: SignedRequest, action: str | None, request_id: str) -> Response:
         box = self._box
         if action is None or signed.path != "/":
             raise unknown_action()
         version = signed.headers.get("x-acs-version") or signed.parameter("Version")
-        if version != VERSION:
+        sts = version == STS_VERSION and bool(box.sts.roles)
+        if version != VERSION and not sts:
             raise invalid_version(version)
-        if action not in OPERATIONS:
+        if action not in (STS_ACTIONS if sts else OPERATIONS):
             raise unknown_action()
+        params = dict([*signed.query, *signed.form])
+        if action == "AssumeRoleWithOIDC":  # its token is all the proof there is
+            return await self._meet_fault(request, action, params, request_id)
         with box.service.lock:
             credential = box.gatekeeper.admit(signed, box.service.credentials, box.service.readings.missing_parameter)
         box.recorder.note(request_id, access_key_id=credential.access_key_id)
-        if not credential.allows(action):
+        if not sts and not credential.allows(action):
             raise denied(action, credential.access_key_id)
-        params = dict([*signed.query, *signed.form])
-        fault = box.faults.take(action, params.get("DBInstanceId"))
+        if sts:
+            params["AccessKeyId"] = credential.access_key_id
+        return await self._meet_fault(request, action, params, request_id)
+
+    async def _meet_fault(self, request: Request, action: str, params: dict[str, str], request_id: str) -> Response:
+        fault = self._box.faults.take(action, params.get("DBInstanceId"))
         if fault is None:
             return JsonAnswer(self._act(action, params, request_id), 200, request_id)
-        box.recorder.note(request_id, fault=fault.kind)
+        self._box.recorder.note(request_id, fault=fault.kind)
         return await self._spoil(fault, request, action, params, request_id)
 
     def _act(self, action: str, params: dict[str, str], request_id: str) -> dict[str, Any]:
-        answer = self._box.service.call(action, params)
+        service = self._box.service
+        if action in STS_ACTIONS or action in KEYLESS_ACTIONS:
+            answer = self._box.sts.call(action, params, service.readings.missing_parameter)
+        else:
+            answer = service.call(action, params)
         self._box.recorder.note(request_id, executed=True)
         return {"RequestId": request_id, **answer}
 

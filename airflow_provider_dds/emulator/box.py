@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from .faults import FaultBook
 from .recorder import Recorder
 from .signature import Gatekeeper
+from .sts import TokenService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .clock import Clock
     from .service import Service
+    from .sts import Metadata, Role
 
 
 class Box:
@@ -23,16 +25,24 @@ class Box:
     :param service: the service
     :param prepare: adds what a fresh service does not have: the first faults, outcomes and running jobs
     :param wall_clock: what dates of requests are compared with
+    :param roles: the roles that its STS lends
+    :param metadata: its metadata service; None: there is none
     """
 
     def __init__(
-        self, service: Service, prepare: Callable[[Service, FaultBook], None], wall_clock: Clock = time.time
+        self,
+        service: Service,
+        prepare: Callable[[Service, FaultBook], None],
+        wall_clock: Clock = time.time,
+        roles: Iterable[Role] = (),
+        metadata: Metadata | None = None,
     ) -> None:
         self.service = service
         self._prepare = prepare
         self.faults = FaultBook()
         self.recorder = Recorder()
         self.gatekeeper = Gatekeeper(wall_clock)
+        self.sts = TokenService(service, roles, metadata, wall_clock)
         self.stopping = asyncio.Event()
         prepare(service, self.faults)
 
@@ -41,4 +51,5 @@ class Box:
         self.faults.clear()
         self.recorder.clear()
         self.service.reset()
+        self.sts.reset()
         self._prepare(self.service, self.faults)

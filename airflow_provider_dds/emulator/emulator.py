@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .readings import Readings
     from .recorder import RecordedRequest
     from .service import Service
+    from .sts import TokenService
 
 
 class Emulator:
@@ -68,7 +69,7 @@ class Emulator:
         self.host = host
         self.port = port
         self._tls = {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile} if ssl_certfile else {}
-        self._box = Box(scenario.make_service(clock), scenario.prepare, wall_clock)
+        self._box = Box(scenario.make_service(clock), scenario.prepare, wall_clock, scenario.roles, scenario.metadata)
         self._thread: ServerThread | None = None
 
     def start(self) -> None:
@@ -110,6 +111,11 @@ class Emulator:
     def service(self) -> Service:
         """The service behind the HTTP side."""
         return self._box.service
+
+    @property
+    def sts(self) -> TokenService:
+        """Who gives temporary credentials: STS, the metadata service and credentials URIs."""
+        return self._box.sts
 
     @property
     def reachable_host(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from .operations import OPERATIONS
+from .sts import KEYLESS_ACTIONS, STS_ACTIONS
 
 FaultKind = Literal[
     "throttle",
@@ -76,8 +77,9 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
             raise ValueError(f"kind: {self.kind!r} is none of {', '.join(get_args(FaultKind))}")
-        if self.action is not None and self.action not in OPERATIONS:
-            raise ValueError(f"action: {self.action!r} is none of {', '.join(OPERATIONS)}")
+        known = (*OPERATIONS, *STS_ACTIONS, *KEYLESS_ACTIONS)
+        if self.action is not None and self.action not in known:
+            raise ValueError(f"action: {self.action!r} is none of {', '.join(known)}")
         if self.times is not None and self.times < 1:
             raise ValueError("times: must be at least 1, or null")
         if self.after < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections import deque
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ _NOT_LOGGED = frozenset(
         "SignatureType",
         "SignatureVersion",
         "BearerToken",
+        "OIDCToken",
         "Timestamp",
         "Version",
     }
@@ -89,6 +91,10 @@ class Recorder:
             self._order.append(request_id)
             if len(self._order) > KEPT:
                 del self._by_id[self._order.popleft()]
+
+    def saw(self, time: float, action: str, user_agent: str | None) -> None:
+        """Log a request of another service than the database's, of which nothing more is noted."""
+        self.arrived(time, str(uuid.uuid4()), action, (), user_agent)
 
     def note(self, request_id: str, **changes: Any) -> None:
         """Add what became of a request."""

@@ -12,6 +12,7 @@ from .faults import Fault  # noqa: TC001 - field types are read when a scenario 
 from .model import Instance, JobOutcome, Timing
 from .readings import Readings
 from .service import Service, default_instances
+from .sts import Metadata, Role  # noqa: TC001 - field types are read when a scenario is loaded
 from .validate import InvalidInputError, build
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Scenario:
     outcomes: list[QueuedOutcome] = field(default_factory=list)
     automatic_backups: list[str] = field(default_factory=list)
     """Instances on which an automatic backup starts with the emulator."""
+    roles: list[Role] = field(default_factory=list)
+    """Roles that its STS lends, and for which it has a credentials URI; without any, there is no STS."""
+    metadata: Metadata | None = None
+    """The ECS metadata service; None: there is none."""
 
     def __post_init__(self) -> None:
         if self.speed <= 0:

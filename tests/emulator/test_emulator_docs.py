@@ -9,9 +9,10 @@ from typing import get_args
 import pytest
 from emulator_calls import ROOT
 
-from airflow_provider_dds.emulator import Fault, InstanceKind, JobOutcome, Readings, Scenario, cli
+from airflow_provider_dds.emulator import Fault, InstanceKind, JobOutcome, Metadata, Readings, Role, Scenario, cli
 from airflow_provider_dds.emulator.faults import FaultKind
 from airflow_provider_dds.emulator.operations import OPERATIONS
+from airflow_provider_dds.emulator.sts import KEYLESS_ACTIONS, STS_ACTIONS
 
 PAGE = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
 
@@ -22,10 +23,22 @@ PAGE = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
         Readings.__dataclass_fields__,
         Fault.__dataclass_fields__,
         JobOutcome.__dataclass_fields__,
+        Role.__dataclass_fields__,
+        Metadata.__dataclass_fields__,
+        [*STS_ACTIONS, *KEYLESS_ACTIONS],
         get_args(FaultKind),
         [kind.value for kind in InstanceKind],
     ],
-    ids=["readings", "fault fields", "outcome fields", "fault kinds", "instance kinds"],
+    ids=[
+        "readings",
+        "fault fields",
+        "outcome fields",
+        "role fields",
+        "metadata fields",
+        "token actions",
+        "fault kinds",
+        "instance kinds",
+    ],
 )
 def test_page_names_everything(names):
     missing = [name for name in names if f"`{name}`" not in PAGE and f"`{name}=" not in PAGE]
