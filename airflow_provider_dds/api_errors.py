@@ -264,7 +264,6 @@ def api_error(
     request_id: str | None,
     message: str,
     db_instance_id: str | None,
-    refused_advice: str | None = None,
 ) -> DdsApiError:
     """Return the exception for an error answer, with a text that says what happened where and what to do.
 
@@ -274,12 +273,9 @@ def api_error(
     :param request_id: id of the request, None where the answer has none.
     :param message: what the service said, without any secret.
     :param db_instance_id: instance the call was about, None for calls without one.
-    :param refused_advice: what to do about a refusal, for a call that is none of this API's; the table's else.
     """
     rule = rule_for(code, http_status)
     advice = rule.advice.format(action=action)
-    if refused_advice and rule.error in (DdsAccessDeniedError, DdsNotFoundError, DdsInvalidRequestError):
-        advice = refused_advice
     about = f" for {db_instance_id}" if db_instance_id else ""
     status = f" (HTTP {http_status})" if http_status else ""
     said = message.rstrip(". \n") or "no message"

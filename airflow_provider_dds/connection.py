@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, unquote, urlsplit
 
 from airflow_provider_dds.exceptions import DdsConfigurationError
 
@@ -37,6 +37,7 @@ KNOWN_EXTRA = ("region_id", "region", "network", "auth_type", *CREDENTIAL_FIELDS
 _IN_FORM = {"access_key_id": "login", "access_key_secret": "password"}
 _LEAST_ROLE_SESSION = 900
 _REGION = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
+_SESSION_NAME = re.compile("[A-Za-z0-9.@_-]{2,64}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class DdsSettings:
 
     :ivar credential: the credential's fields that are set, by the names of the connection.
     :ivar endpoint: host and port, None to derive it from the region.
+    :ivar sts_region_id: region whose STS lends roles: the connection's own, so that tasks of all regions share a role.
     :ivar connect_timeout: seconds to wait for a connection.
     :ivar read_timeout: seconds to wait for an answer.
     """
@@ -59,15 +61,20 @@ class DdsSettings:
     read_timeout: float = 10.0
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
+    sts_region_id: str | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The values that no text may carry."""
+        """The values that no text may carry, in the forms that an address gives them, too."""
         hidden = dict(self.credential)
-        found = [hidden.get("access_key_secret"), hidden.get("security_token"), hidden.get("credentials_uri")]
-        if self.proxy:
-            found.append(urlsplit(self.proxy).password)
-        return tuple(value for value in found if value)
+        token, proxy_password = hidden.get("security_token", ""), urlsplit(self.proxy or "").password or ""
+        found = [
+            hidden.get("access_key_secret"),
+            *(token, quote_plus(token)),
+            hidden.get("credentials_uri"),
+            *(proxy_password, unquote(proxy_password)),
+        ]
+        return tuple(dict.fromkeys(value for value in found if value))
 
 
 def settings_from(
@@ -95,11 +102,17 @@ def settings_from(
     credential: dict[str, Any] = {name: value for name, value in found.items() if value}
     if "role_session_expiration" in credential:
         credential["role_session_expiration"] = reader.seconds("role_session_expiration", least=_LEAST_ROLE_SESSION)
+    if "role_session_name" in credential and not _SESSION_NAME.fullmatch(credential["role_session_name"]):
+        raise reader.wrong("role_session_name", "it must be 2 to 64 letters, digits and . @ - _")
+    if "policy" in credential and not _is_json_object(credential["policy"]):
+        raise reader.wrong("policy", "it must be a JSON object with Version and Statement")
     if "credentials_uri" in credential and not _is_web_address(credential["credentials_uri"]):
         raise reader.wrong("credentials_uri", "it must be an http:// or https:// address")
-    region = (region_id or "").strip() or reader.text("region_id") or reader.text("region")
-    if region and not _REGION.fullmatch(region):
-        raise reader.wrong("region_id", f"{region!r} is not a region id, such as cn-hangzhou")
+    own_region = reader.text("region_id") or reader.text("region")
+    region = (region_id or "").strip() or own_region
+    for each in (region, own_region):
+        if each and not _REGION.fullmatch(each):
+            raise reader.wrong("region_id", f"{each!r} is not a region id, such as cn-hangzhou")
     endpoint, protocol = _endpoint(reader, host, port, schema)
     if not region and not endpoint:
         raise reader.wrong("region_id", "it is empty; set it (such as cn-hangzhou), or set Host to an endpoint")
@@ -117,6 +130,7 @@ def settings_from(
         read_timeout=reader.seconds("read_timeout", default=10.0),
         proxy=proxy or None,
         ca_file=reader.text("ca_file") or None,
+        sts_region_id=own_region or region or None,
     )
 
 
@@ -243,6 +257,13 @@ def _endpoint(reader: _Reader, host: str | None, port: int | None, schema: str |
     chosen_port = own_port or port
     shown = f"[{name}]" if ":" in name else name
     return f"{shown}:{chosen_port}" if chosen_port else shown, protocol
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _is_web_address(address: str) -> bool:

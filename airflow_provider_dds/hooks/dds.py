@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_dds import operations
 from airflow_provider_dds.api_errors import Repeat, repeat_for
+from airflow_provider_dds.compat import amask_secrets, mask_secrets, masker_on
 from airflow_provider_dds.connection import DdsSettings, settings_from, unknown_extra_fields
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -287,7 +288,8 @@ class DdsHook(BaseHook):
             try:
                 answer = self.run(operations.describe_regions())
             except DdsAccessDeniedError as error:
-                if not (error.code or "").startswith(("Forbidden.RAM", "NoPermission")):
+                refused_it = error.action == "DescribeRegions"  # not the role that was to be assumed for it
+                if not (refused_it and (error.code or "").startswith(("Forbidden.RAM", "NoPermission"))):
                     raise
                 return True, (
                     f"The signed call to {where} was accepted, {how}. The key may not call DescribeRegions, which this "
@@ -366,7 +368,7 @@ class DdsHook(BaseHook):
         loop = asyncio.get_running_loop()
 
         async def send() -> Answer[T]:
-            return await loop.run_in_executor(_pool(), _send, settings, request)
+            return await loop.run_in_executor(_pool(), _send, settings, request, masker_on(loop))
 
         return await AsyncRetrying(sleep=self._asleep, **_retry_options(request))(send)
 
@@ -374,14 +376,18 @@ class DdsHook(BaseHook):
         if self._settings is None:
             with self._known_connection():
                 connection = self.get_connection(self.dds_conn_id)
-            self._settings = self._read(connection)
+            settings = self._read(connection)
+            mask_secrets(settings.secrets)
+            self._settings = settings
         return self._settings
 
     async def _aload(self) -> DdsSettings:
         if self._settings is None:
             with self._known_connection():
                 connection = await get_async_connection(self.dds_conn_id, hook=self)
-            self._settings = self._read(connection)
+            settings = self._read(connection)
+            await amask_secrets(settings.secrets)
+            self._settings = settings
         return self._settings
 
     @contextmanager
@@ -409,8 +415,10 @@ class DdsHook(BaseHook):
         return settings
 
 
-def _send(settings: DdsSettings, request: Request[T]) -> Answer[T]:
-    body = sdk.call(sdk.client_for(settings), settings, request.action, request.query)
+def _send(
+    settings: DdsSettings, request: Request[T], mask: Callable[[Iterable[str]], None] = mask_secrets
+) -> Answer[T]:
+    body = sdk.call(sdk.client_for(settings), settings, request.action, request.query, mask)
     request_id = str(body.get("RequestId") or "")
     try:
         return Answer(request.parse(body), request_id)

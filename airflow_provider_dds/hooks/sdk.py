@@ -1,4 +1,4 @@
-"""The only file that imports the Alibaba Cloud SDK: settings -> credential -> client -> one call -> a JSON object.
+"""Settings and credential -> client -> one call -> a JSON object. With ``credentials`` all that imports the SDK.
 
 The SDK's typed methods swallow an answer whose shape they do not expect and drop fields they do not know, so a call
 goes through the client's generic ``call_api`` and its JSON is read here. The SDK's own retries stay off: they would
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds import __version__
 from airflow_provider_dds.api_errors import api_error
+from airflow_provider_dds.compat import mask_secrets
 from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
     DdsApiError,
     DdsConfigurationError,
     DdsError,
@@ -24,20 +25,20 @@ from airflow_provider_dds.exceptions import (
     DdsThrottledError,
     DdsTransportError,
 )
+from airflow_provider_dds.hooks.credential_errors import safe
+from airflow_provider_dds.hooks.credentials import CALLER, Caller, credential_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from alibabacloud_credentials.client import Client as CredentialClient
     from alibabacloud_dds20151201.client import Client
 
     from airflow_provider_dds.connection import DdsSettings
 
 API_VERSION = "2015-12-01"
 USER_AGENT = f"airflow-provider-dds/{__version__}"
-ROLE_SESSION_NAME = "airflow-provider-dds"
-_SHOWS_SIGNATURE = re.compile(r"[.,;]?\s*(server\s+)?string to sign.*", re.IGNORECASE | re.DOTALL)
-_STATUS_IN_TEXT = re.compile(r"http_?code\s*[:=]\s*(\d{3})", re.IGNORECASE)
+TOKEN_EXPIRED = "InvalidSecurityToken.Expired"  # noqa: S105 - a code of the service
+_log = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=64)
@@ -49,12 +50,12 @@ def client_for(settings: DdsSettings) -> Client:
     from alibabacloud_dds20151201.client import Client
     from alibabacloud_tea_openapi.utils_models import Config
 
-    _hush("darabonba-core", "credentials")
+    _hush()
     if settings.ca_file:
         _readable(settings.ca_file, "ca_file")
     client = Client(
         Config(
-            credential=_credential_for(settings),
+            credential=credential_for(settings),
             endpoint=settings.endpoint or "set below, once the SDK's map of endpoints is at hand",
             region_id=settings.region_id,
             protocol=settings.protocol.upper(),
@@ -89,14 +90,43 @@ def endpoint_of(client: Client) -> str:
     return str(client._endpoint)
 
 
-def call(client: Client, settings: DdsSettings, action: str, query: Mapping[str, Any]) -> dict[str, Any]:
+def call(
+    client: Client,
+    settings: DdsSettings,
+    action: str,
+    query: Mapping[str, Any],
+    mask: Callable[[Iterable[str]], None] = mask_secrets,
+) -> dict[str, Any]:
     """Make one call and return the JSON object of its answer.
 
+    A token that the service calls expired is renewed once, and the call repeated: it was refused before it was
+    executed.
+
+    :param mask: tells Airflow's secrets masker what no log may show, in a way that suits this thread.
     :raises DdsApiError: the service answered with an error; the class follows from its code.
     :raises DdsTransportError: there was no answer; ``request_sent`` says whether the service may have acted.
     :raises DdsResponseError: the answer cannot be read.
     :raises DdsConfigurationError: no credential could be made from the settings.
     """
+    sent = {name: str(value) for name, value in query.items() if value is not None}
+    if settings.region_id:
+        sent.setdefault("RegionId", settings.region_id)
+    name = call_name(action, sent.get("DBInstanceId") or sent.get("InstanceId"))
+    caller = CALLER.set(Caller(name, mask))
+    try:
+        number = client._credential.ready()
+        try:
+            return _send(client, settings, action, sent)
+        except DdsAccessDeniedError as error:
+            if error.code != TOKEN_EXPIRED or not client._credential.replace(number):
+                raise
+        _log.warning("%s was refused since its security token had expired; repeating it with a fresh one.", name)
+        return _send(client, settings, action, sent)
+    finally:
+        CALLER.reset(caller)
+
+
+def _send(client: Client, settings: DdsSettings, action: str, query: dict[str, str]) -> dict[str, Any]:
     from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
     from darabonba.runtime import RuntimeOptions
 
@@ -111,45 +141,34 @@ def call(client: Client, settings: DdsSettings, action: str, query: Mapping[str,
         req_body_type="formData",
         body_type="string",
     )
-    sent = {name: str(value) for name, value in query.items() if value is not None}
-    if settings.region_id:
-        sent.setdefault("RegionId", settings.region_id)
-    instance = sent.get("DBInstanceId") or sent.get("InstanceId")
+    instance = query.get("DBInstanceId") or query.get("InstanceId")
     try:
-        answer = client.call_api(params, OpenApiRequest(query=sent), RuntimeOptions())
+        answer = client.call_api(params, OpenApiRequest(query=dict(query)), RuntimeOptions())
         body = json.loads(answer["body"])
     except ValueError:
         raise _unreadable(action, instance) from None
     except Exception as error:  # the SDK declares none of what it raises
-        raise _translated(error, action, instance, settings, endpoint_of(client)) from None
+        raise _translated(error, action, instance, settings, client) from None
     if not isinstance(body, dict):
         raise _unreadable(action, instance)
     return body
 
 
-def _translated(error: Exception, action: str, instance: str | None, settings: DdsSettings, host: str) -> DdsError:
+def _translated(error: Exception, action: str, instance: str | None, settings: DdsSettings, client: Client) -> DdsError:
     """Return this package's error for one of the SDK's, which may hold the request's signature and is dropped."""
-    from alibabacloud_credentials.exceptions import CredentialException
     from darabonba.exceptions import ResponseException, RetryError, UnretryableException
-    from Tea.exceptions import RetryError as CredentialTransportError
 
     if isinstance(error, ResponseException):
-        return _answered(error, action, instance, settings)
+        return _answered(error, action, instance, client._credential.secrets)
     cause = error.inner_exception if isinstance(error, UnretryableException) else error
-    if isinstance(cause, CredentialException):
-        return _no_credential(str(cause.message), call_name(action, instance), settings)
-    if isinstance(cause, CredentialTransportError):
-        return DdsTransportError(
-            f"{call_name(action, instance)} was not sent: the credential for auth_type {settings.auth_type!r} could "
-            f"not be fetched ({type(cause.__context__).__name__}). Check that this machine reaches what gives it.",
-            request_sent=False,
-        )
+    if isinstance(cause, DdsError):  # the credential was renewed just then, and could not be
+        return cause
     if isinstance(cause, RetryError):
-        return _no_answer(cause.__context__, action, instance, settings, host)
+        return _no_answer(cause.__context__, action, instance, settings, endpoint_of(client))
     return _unreadable(action, instance)
 
 
-def _answered(error: Any, action: str, instance: str | None, settings: DdsSettings) -> DdsApiError:
+def _answered(error: Any, action: str, instance: str | None, secrets: Iterable[str]) -> DdsApiError:
     data = error.data if isinstance(error.data, dict) else {}
     code = error.code if error.code and error.code != "None" else None
     request_id = error.request_id if error.request_id != "None" else None
@@ -158,7 +177,7 @@ def _answered(error: Any, action: str, instance: str | None, settings: DdsSettin
         code=code,
         http_status=error.status_code,
         request_id=request_id,
-        message=_safe(str(data.get("Message") or data.get("message") or ""), settings),
+        message=safe(str(data.get("Message") or data.get("message") or ""), secrets),
         db_instance_id=instance,
     )
     if isinstance(translated, DdsThrottledError) and error.retry_after:
@@ -201,34 +220,6 @@ def _no_answer(
     )
 
 
-def _no_credential(message: str, refused: str, settings: DdsSettings) -> DdsError:
-    """Return the error for a credential that could not be had. Its text may hold one, so only parts of it are used."""
-    status = _STATUS_IN_TEXT.search(message)
-    if status is None:
-        said = message.split("result:")[0].split("{")[0].strip(" :,[")
-        return DdsConfigurationError(
-            f"{refused} was not sent: auth_type {settings.auth_type!r} gives no credential on this machine: "
-            f"{_safe(said, settings)}. Check the credential's fields of the connection, and that this machine may use "
-            "it."
-        )
-    found = {name: re.search(rf'"{name}"\s*:\s*"([^"]*)"', message) for name in ("Code", "Message", "RequestId")}
-    parts = {name: match.group(1) if match else None for name, match in found.items()}
-    return api_error(
-        action={"ram_role_arn": "AssumeRole", "oidc_role_arn": "AssumeRoleWithOIDC"}.get(
-            settings.auth_type, f"Fetching the {settings.auth_type} credential"
-        ),
-        code=parts["Code"],
-        http_status=int(status.group(1)),
-        request_id=parts["RequestId"],
-        message=_safe(parts["Message"] or "", settings),
-        db_instance_id=None,
-        refused_advice=(
-            f"{refused} was not sent for want of the connection's credential (auth_type {settings.auth_type!r}): check "
-            "its fields, and that the role exists and trusts who takes it."
-        ),
-    )
-
-
 def _unreadable(action: str, instance: str | None) -> DdsResponseError:
     return DdsResponseError(
         f"{call_name(action, instance)} was answered with something that is not a JSON object of the API. If it goes "
@@ -241,37 +232,6 @@ def call_name(action: str, instance: str | None) -> str:
     return f"{action} for {instance}" if instance else action
 
 
-def _safe(message: str, settings: DdsSettings) -> str:
-    """Return the service's words without what it says about signatures, and without any secret of the connection."""
-    message = _SHOWS_SIGNATURE.sub("", message)
-    for secret in settings.secrets:
-        message = message.replace(secret, "***")
-    return message.strip()
-
-
-def _credential_for(settings: DdsSettings) -> CredentialClient:
-    """Return the SDK's credential. Its fields were checked before, so that it fills none from the environment."""
-    from alibabacloud_credentials.client import Client as CredentialClient
-    from alibabacloud_credentials.models import Config
-
-    if settings.auth_type == "default":
-        return CredentialClient()
-    fields = dict(settings.credential)
-    if "oidc_token_file_path" in fields:
-        _readable(fields["oidc_token_file_path"], "oidc_token_file_path")
-    if settings.auth_type in ("ram_role_arn", "oidc_role_arn"):
-        fields.setdefault("role_session_name", ROLE_SESSION_NAME)
-    return CredentialClient(
-        Config(
-            type=settings.auth_type,
-            timeout=round(settings.read_timeout * 1000),
-            connect_timeout=round(settings.connect_timeout * 1000),
-            proxy=settings.proxy,
-            **fields,
-        )
-    )
-
-
 def _readable(path: str, name: str) -> None:
     try:
         with Path(path).open("rb"):
@@ -282,9 +242,14 @@ def _readable(path: str, name: str) -> None:
         ) from None
 
 
-def _hush(*names: str) -> None:
-    """Keep the SDK from writing to stderr by itself, where it may print headers with a signature or a token."""
-    for name in names:
+def _hush() -> None:
+    """Keep the SDK from writing to stderr by itself, where it may print signatures, tokens and whole answers."""
+    for name, level in (
+        ("darabonba-core", logging.WARNING),
+        ("alibabacloud-tea", logging.WARNING),
+        ("apscheduler", logging.ERROR),
+        ("credentials", logging.CRITICAL + 1),  # the addresses of its warnings hold tokens; errors say what happened
+    ):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.setLevel(logging.WARNING)
+        logger.setLevel(level)
