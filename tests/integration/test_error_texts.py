@@ -135,10 +135,9 @@ def test_credential_that_is_refused_is_not_explained_by_the_instance(service, op
     uri = f"{service.url}/_emulator/nowhere"
     connection["extra"] = {**connection["extra"], "auth_type": "credentials_uri", "credentials_uri": uri}
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
-    assert text_of(DdsNotFoundError, operator().once) == (
-        "Fetching the credentials_uri credential failed with an error without a code (HTTP 404): no message. "
-        f"DescribeDBInstanceAttribute for {REPLICA} was not sent for want of the connection's credential (auth_type "
-        "'credentials_uri'): check its fields, and that the role exists and trusts who takes it. Request id: none."
+    assert text_of(DdsConfigurationError, operator().once) == (
+        f"DescribeDBInstanceAttribute for {REPLICA} was not sent for want of a credential (auth_type "
+        "'credentials_uri'): the address in credentials_uri answered HTTP 404. Check the address."
     )
 
 
