@@ -72,6 +72,8 @@ class Readings:
     """Shard mode: one job for the cluster, or one per shard; CreateBackup then answers the first shard's."""
     shard_node_id: Literal["required", "optional"] = "required"
     """Shard mode: DescribeBackups needs ``NodeId``, or lists the sets of all shards without it."""
+    row_order: Literal["newest_first", "oldest_first"] = "newest_first"
+    """Order of the rows in every listing."""
     duplicate_rows: bool = False
     """Every listing has each of its rows twice."""
     history: Literal["job_id", "unrelated", "hidden"] = "job_id"

@@ -314,6 +314,17 @@ def test_sets_of_further_shards_may_show_later(read, clock, backup, sets):
     assert len(sets("dds-demo-sharded", NodeId="d-demo-sharded-2")) == 1
 
 
+def test_rows_may_be_listed_with_the_oldest_first(read, call, clock, backup, sets):
+    first = backup()
+    clock.advance(300)
+    second = backup()
+    clock.advance(300)
+    assert [item["BackupjobId"] for item in rows(call)] == [second, first]
+    read(row_order="oldest_first")
+    assert [item["BackupjobId"] for item in rows(call)] == [first, second]
+    assert [item["BackupJobId"] for item in sets("dds-demo-replica")] == [first, second]
+
+
 @pytest.mark.parametrize(
     ("instance_id", "action"),
     [("dds-demo-replica", "DescribeBackups"), ("dds-demo-cluster", "DescribeClusterBackups")],
