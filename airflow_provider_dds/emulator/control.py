@@ -45,6 +45,7 @@ def control_routes(box: Box) -> list[Route]:
         ("POST", "/instances", plane.put_instance),
         ("POST", "/outcomes", plane.queue_outcome),
         ("POST", "/backups", plane.start_backup),
+        ("POST", "/backups/end", plane.end_backup),
         ("GET", "/readings", plane.show_readings),
         ("POST", "/readings", plane.change_readings),
         ("POST", "/reset", plane.reset),
@@ -147,6 +148,14 @@ class _ControlPlane:
         order = build(_BackupOrder, await _json(request))
         job_id = self._box.service.start_automatic_backup(order.instance_id)
         return JSONResponse({"job_id": job_id}, 201)
+
+    async def end_backup(self, request: Request) -> JSONResponse:
+        order = build(_BackupOrder, await _json(request))
+        try:
+            job_id = self._box.service.end_backup(order.instance_id)
+        except ValueError as error:
+            raise InvalidInputError(str(error)) from None
+        return JSONResponse({"job_id": job_id})
 
     async def show_readings(self, _request: Request) -> JSONResponse:
         return JSONResponse(self._box.service.readings.to_json())

@@ -175,6 +175,8 @@ class Job:
     """``TaskId`` in the history under the reading that it is unrelated to the job id."""
     sets: list[SetIds] = field(default_factory=list)
     cluster_backup_id: str | None = None
+    told_to_end: float | None = None
+    """When it was told to be over, in epoch seconds."""
 
     @property
     def ids(self) -> list[str]:
@@ -183,8 +185,11 @@ class Job:
 
     def look(self, now: float) -> JobLook:
         """Return what the job looks like at a moment."""
-        now += _ROUNDING
         started = self.created + self.scheduled
+        last = Phase.FINISHED if self.outcome.fail_at is None else Phase.FAILED
+        if self.told_to_end is not None:
+            return JobLook(last, None, min(started, self.told_to_end), self.told_to_end)
+        now += _ROUNDING
         if now < started:
             return JobLook(Phase.SCHEDULED, None, started, None)
         running_since = started + self.checking
@@ -196,6 +201,5 @@ class Job:
         if stuck_at is not None:
             return JobLook(Phase.RUNNING, min(progress, stuck_at), started, None)
         if progress >= ends_at:
-            phase = Phase.FINISHED if self.outcome.fail_at is None else Phase.FAILED
-            return JobLook(phase, None, started, running_since + self.backup * ends_at / 100)
+            return JobLook(last, None, started, running_since + self.backup * ends_at / 100)
         return JobLook(Phase.RUNNING, progress, started, None)

@@ -156,6 +156,19 @@ class Service:
             method = "Snapshot" if instance.kind.snapshot_only else "Physical"
             return self.create_job(instance, "Automated", method).job_id
 
+    def end_backup(self, instance_id: str) -> str:
+        """Let the running backup of an instance be over now, as its outcome says, and return its job id.
+
+        :param instance_id: the instance
+        :raises ValueError: no backup runs
+        """
+        with self.lock:
+            job = self.running_job(instance_id)
+            if job is None:
+                raise ValueError(f"instance_id: no backup of {instance_id!r} runs")
+            job.told_to_end = self.now
+            return job.job_id
+
     def next_job(self, instance_id: str, outcome: JobOutcome | None = None, *, count: int = 1, **fields: Any) -> None:
         """Say how the next job (or jobs) of an instance will go.
 

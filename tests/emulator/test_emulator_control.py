@@ -94,6 +94,15 @@ def test_automatic_backups_are_started(plane, row):
     assert (again.status_code, again.json()["code"]) == (403, "OperationDenied.BackupJobExists")
 
 
+def test_backups_are_told_to_end(plane, row):
+    job_id = plane.post("/backups", json={"instance_id": "dds-demo-replica"}).json()["job_id"]
+    answer = plane.post("/backups/end", json={"instance_id": "dds-demo-replica"})
+    assert (answer.status_code, answer.json()) == (200, {"job_id": job_id})
+    assert row(job_id)["BackupSetStatus"] == "Finished"
+    again = plane.post("/backups/end", json={"instance_id": "dds-demo-replica"})
+    assert (again.status_code, again.json()["error"]) == (400, "instance_id: no backup of 'dds-demo-replica' runs")
+
+
 def test_readings_are_changed_one_by_one(plane, call):
     plane.post("/readings", json={"create_id_type": "int"})
     changed = plane.post("/readings", json={"create_returns": "both"}).json()

@@ -207,6 +207,26 @@ def test_job_that_is_stuck(emu, call, clock, backup, row):
     assert call.refusal("CreateBackup", **REPLICA)[0] == 403
 
 
+@pytest.mark.parametrize("seconds", [5, 15, 31, 45], ids=["scheduled", "checking", "backuping", "stuck"])
+@pytest.mark.parametrize(("outcome", "word"), [({"stuck_at": 1}, "Finished"), ({"fail_at": 60}, "Failed")])
+def test_job_that_is_told_to_end_ends_at_once(emu, clock, backup, row, sets, seconds, outcome, word):
+    emu.service.next_job("dds-demo-replica", **outcome)
+    job_id = backup()
+    clock.advance(seconds)
+    assert emu.service.end_backup("dds-demo-replica") == job_id
+    assert row(job_id)["BackupSetStatus"] == word
+    (state,) = emu.service.jobs()
+    assert state.look.ended == pytest.approx(clock.now)
+    assert len(sets(BackupJobId=job_id)) == 1
+    clock.advance(3600)
+    assert row(job_id)["BackupSetStatus"] == word
+
+
+def test_only_a_running_backup_can_be_told_to_end(emu):
+    with pytest.raises(ValueError, match="no backup of 'dds-demo-replica' runs"):
+        emu.service.end_backup("dds-demo-replica")
+
+
 @pytest.mark.parametrize(("backup_set", "rows"), [("Failed", ["Failed"]), ("none", []), ("Success", ["Success"])])
 def test_finished_job_whose_set_is_another_matter(emu, clock, backup, row, sets, backup_set, rows):
     emu.service.next_job("dds-demo-replica", backup_set=backup_set)
