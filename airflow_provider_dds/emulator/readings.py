@@ -122,8 +122,10 @@ class Readings:
     def listed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the rows as a listing has them.
 
-        :param rows: the rows as they are
+        :param rows: the rows, the newest first
         """
+        if self.row_order == "oldest_first":
+            rows = rows[::-1]
         return [row for row in rows for _ in range(2)] if self.duplicate_rows else rows
 
     def to_json(self) -> dict[str, Any]:
