@@ -6,17 +6,20 @@ Time is moved for the whole process (the SDK looks at the machine's clock), and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import TaskDeferred, redact
+from airflow.sdk.execution_time import task_runner
 from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider
 from alibabacloud_credentials.utils import auth_constant, auth_util
 
@@ -95,6 +98,15 @@ def nothing_leaves_the_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(auth_constant, "HOME", str(tmp_path))
     monkeypatch.setattr(auth_util, "get_home", lambda: str(tmp_path))
     forget()
+
+
+@pytest.fixture(autouse=True)
+def _masks_of_other_tests_are_gone() -> None:
+    """Begin with an empty secrets masker: each secret it knows makes the next one dearer."""
+    with contextlib.suppress(ImportError):
+        masker = import_module("airflow.sdk._shared.secrets_masker")._secrets_masker()
+        masker.patterns.clear()
+        masker.replacer = None
 
 
 def forget() -> None:
@@ -822,6 +834,31 @@ def test_what_is_fetched_is_masked(given, auth_type, way, logged):
         assert secret not in redact(logged())
     if auth_type == "oidc_role_arn":
         assert TOKEN not in redact(logged())
+
+
+@pytest.mark.parametrize("auth_type", FETCHED)
+def test_supervisor_is_told_by_the_event_loop_alone(given, auth_type, monkeypatch):
+    """In a triggerer the supervisor is reached through a connection of the loop: no thread of the pool may use it."""
+    emulator, hook = given(auth_type)
+    told: dict[str, str] = {}
+
+    class Comms:
+        def send(self, message: Any) -> None:
+            told[message.value] = threading.current_thread().name
+
+        async def asend(self, message: Any) -> None:  # codespell:ignore asend
+            await asyncio.sleep(0)
+            told[message.value] = threading.current_thread().name
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Comms(), raising=False)
+
+    async def at_once() -> None:
+        await asyncio.gather(*(hook.adescribe_backup_tasks(REPLICA) for _ in range(20)))
+
+    asyncio.run(at_once())
+    [credential] = lent(emulator)
+    assert {credential.access_key_secret, credential.security_token} <= told.keys()
+    assert not [thread for thread in told.values() if thread.startswith("dds")]
 
 
 @pytest.mark.parametrize("way", ["blocking", "async"])

@@ -202,6 +202,35 @@ def test_policy_may_be_json_or_its_text():
     assert as_json == settings(**KEY, extra={**fields, "policy": '{"Version": "1"}'})
 
 
+@pytest.mark.parametrize("policy", ["AliyunMongoDBReadOnlyAccess", "{", "[]", ["a"], '"text"'], ids=str)
+def test_policy_that_is_no_json_object_is_refused(policy):
+    fields = {"auth_type": "ram_role_arn", "role_arn": "acs:ram::1:role/r", "policy": policy}
+    refused("'policy': it must be a JSON object with Version and Statement", **KEY, extra=fields)
+
+
+@pytest.mark.parametrize("name", ["a", "nightly backup", "nightly/backup", "n" * 65], ids=lambda name: name[:15])
+def test_role_session_name_that_sts_would_refuse_is_refused(name):
+    fields = {"auth_type": "ram_role_arn", "role_arn": "acs:ram::1:role/r", "role_session_name": name}
+    refused("'role_session_name': it must be 2 to 64 letters, digits and ", **KEY, extra=fields)
+
+
+@pytest.mark.parametrize(
+    ("extra", "argument", "region"),
+    [
+        ({"region_id": "cn-hangzhou"}, None, "cn-hangzhou"),
+        ({"region_id": "cn-hangzhou"}, "eu-central-1", "cn-hangzhou"),
+        ({"region_id": "", "region": "cn-beijing"}, "eu-central-1", "cn-beijing"),
+        ({"region_id": ""}, "eu-central-1", "eu-central-1"),
+    ],
+)
+def test_sts_is_asked_in_the_connections_own_region(extra, argument, region):
+    assert settings(**KEY, extra=extra, region_id=argument).sts_region_id == region
+
+
+def test_connections_own_region_must_be_one_even_where_it_is_overridden():
+    refused("'region_id': 'China East' is not a region id", **KEY, extra={"region_id": "China East"}, region_id="cn-x")
+
+
 @pytest.mark.parametrize("value", [["a"], {"a": 1}], ids=str)
 def test_field_that_is_not_text_is_refused(value):
     refused("'external_id': it must be text", **KEY, extra={"auth_type": "ram_role_arn", "external_id": value})
@@ -469,6 +498,8 @@ def test_repr_shows_no_secret():
 
 def test_secrets_are_what_no_text_may_carry():
     assert set(settings(**FULL).secrets) == {"top-secret", "sts-token", "proxy-secret"}
+    escaped = settings(**KEY, extra={"auth_type": "sts", "security_token": "a/b+c=", "proxy": "http://u:p%2Fq@h:1"})
+    assert set(escaped.secrets) == {"top-secret", "a/b+c=", "a%2Fb%2Bc%3D", "p%2Fq", "p/q"}
     by_uri = with_fields("credentials_uri", ["credentials_uri"])
     assert by_uri.secrets == (VALUES["credentials_uri"],)
     assert settings().secrets == ()
