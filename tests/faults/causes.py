@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_dds import exceptions as errors
 from airflow_provider_dds.creation import SKEW_ALLOWANCE
+from airflow_provider_dds.emulator import InstanceKind
 from tests.faults.schedule import FAULTS, PERMANENT
 
 if TYPE_CHECKING:
@@ -92,6 +94,16 @@ def _late(_: Story, this: Try) -> bool:
     return this.ended >= this.deadline - 1
 
 
+def _late_and_not_overlooked(story: Story, this: Try) -> bool:
+    """Time is up, and the last answer that named the job's set did not say that it is good."""
+    state = state_of(this.jobs, story.asked_for(this))
+    whole = story.schedule.kind not in (InstanceKind.CLOUD_CLUSTER, InstanceKind.CLOUD_SHARDED)
+    answers = [call.body for call in story.calls_of(this) if call.action == "DescribeBackups" and call.body]
+    rows = json.loads(answers[-1])["Backups"]["Backup"] if answers and whole and state else []
+    good = [row for row in rows if row["BackupId"] in set_ids(state) and row["BackupStatus"] == "Success"]
+    return _late(story, this) and not good
+
+
 def _failed(_: Story, this: Try) -> bool:
     return any(state.look.phase.value == "Failed" or state.job.outcome.backup_set == "Failed" for state in this.jobs)
 
@@ -115,6 +127,7 @@ def _unsettled(story: Story, this: Try) -> bool:
     several = len(fits) > 1 or any(len(state.job.ids) > 1 for state in fits)
     listings = [call for call in story.calls_of(this) if call.action in ("DescribeBackupTasks", "DescribeBackups")]
     nameless = not any(call.body and state.job.job_id in call.body for call in listings for state in fits)
+    nameless |= story.schedule.kind is InstanceKind.CLOUD_CLUSTER  # its sets name no job
     unanswered = any(call.fault for call in story.calls_of(this))
     return several or nameless or unanswered or _late(story, this)
 
@@ -127,8 +140,8 @@ CAUSES: tuple[tuple[type[BaseException], Callable[[Story, Try], bool]], ...] = (
     (errors.DdsServiceError, _met(*LOSES_THE_ANSWER)),
     (errors.DdsBackupRunningError, lambda story, _: story.schedule.operator.if_backup_running == "fail"),
     (errors.DdsInvalidRequestError, _answered("BackupTimesExceeded", "InvalidBackupMethod.ValueNotSupport")),
-    (errors.DdsTimeoutError, _late),
-    (AirflowSensorTimeout, _late),
+    (errors.DdsTimeoutError, _late_and_not_overlooked),
+    (AirflowSensorTimeout, _late_and_not_overlooked),
     (errors.DdsBackupFailedError, _failed),
     (errors.DdsBackupNotFoundError, _not_to_be_seen),
     (errors.DdsBackupOutcomeUnknownError, _unsettled),

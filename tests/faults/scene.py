@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.creation import CreateRecord
-from airflow_provider_dds.emulator import InstanceKind, ServiceError
+from airflow_provider_dds.emulator import InstanceKind
 from airflow_provider_dds.operators.dds import RECORD_KEY, DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from tests.faults.clock import EndlessError
@@ -29,6 +29,8 @@ MOST_CALLS = 3_000
 """Calls after which a schedule counts as endless."""
 BEYOND = 5_000.0
 """Seconds past the deadline after which a try counts as endless."""
+EARLIER_SECONDS = 310.0
+"""From the begin of an earlier backup to what comes after it, which it is over by."""
 UNKNOWN_JOB = "999999"
 
 
@@ -40,6 +42,9 @@ class Scene:
         self.service: Service = emulator.service
         self.story = Story(schedule)
         self.service.readings = schedule.readings
+        for what in schedule.earlier:
+            self._begin_backup(what)
+            clock.advance(EARLIER_SECONDS)
         for outcome in schedule.outcomes:
             self.service.next_job(schedule.instance_id, outcome)
         self._met = [0] * len(schedule.strikes)
@@ -259,17 +264,21 @@ class Scene:
 
     def _happen(self, happening: Happening) -> None:
         instance = self.service.instance(self.schedule.instance_id)
-        try:
-            if happening.what == "automatic":
-                self.service.start_automatic_backup(instance.instance_id)
-            elif happening.what == "manual":
-                self.service.create_job(instance, "Manual", "Snapshot" if instance.kind.snapshot_only else "Physical")
-            else:
-                instance.status = "Restoring"
-                self.clock.agenda.append((self.clock.now + happening.lasts, lambda: _back(instance)))
-        except ServiceError:
-            return  # a backup runs already
+        if happening.what == "busy":
+            instance.status = "Restoring"
+            self.clock.agenda.append((self.clock.now + happening.lasts, lambda: _back(instance)))
+        elif self.service.running_job(instance.instance_id) is not None:
+            return  # the service makes one at a time
+        else:
+            self._begin_backup(happening.what)
         self.story.happenings += 1
+
+    def _begin_backup(self, what: str) -> None:
+        instance = self.service.instance(self.schedule.instance_id)
+        if what == "automatic":
+            self.service.start_automatic_backup(instance.instance_id)
+        else:
+            self.service.create_job(instance, "Manual", "Snapshot" if instance.kind.snapshot_only else "Physical")
 
 
 def _back(instance: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from hypothesis import strategies as st
@@ -142,6 +142,7 @@ class SensorPlan:
 class Schedule:
     """One run of operator and sensor, and all that strikes them.
 
+    :ivar earlier: backups of others that ended well before it begins.
     :ivar outcomes: how the jobs of the instance go, in the order in which they begin, whoever began them.
     :ivar restarts: at which points of their work (sleeps and calls, counted together) triggerers end.
     :ivar retries: tries that may follow the first one.
@@ -156,6 +157,7 @@ class Schedule:
     operator: OperatorPlan = field(default_factory=OperatorPlan)
     sensor: SensorPlan | None = None
     readings: Readings = field(default_factory=Readings)
+    earlier: tuple[Literal["automatic", "manual"], ...] = ()
     outcomes: tuple[JobOutcome, ...] = ()
     strikes: tuple[Strike, ...] = ()
     kills: tuple[Kill, ...] = ()
@@ -191,9 +193,12 @@ def _differences(value: Any) -> str:
     return f"{type(value).__name__}({', '.join(shown)})"
 
 
-def _some(cls: type, most: int, **options: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Draw a dataclass of which a few fields differ from their defaults."""
-    changes = st.one_of([st.tuples(st.just(name), values) for name, values in options.items()])
+def _some(
+    cls: type, most: int, *groups: dict[str, st.SearchStrategy[Any]], **more: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Any]:
+    """Draw a dataclass of which a few fields differ from their defaults; a group given twice does so more often."""
+    options = [option for group in (*groups, more) for option in group.items()]
+    changes = st.one_of([st.tuples(st.just(name), values) for name, values in options])
     return st.lists(changes, max_size=most, unique_by=lambda change: change[0]).map(lambda drawn: cls(**dict(drawn)))
 
 
@@ -201,23 +206,24 @@ def few(each: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[Any]:
     return st.lists(each, max_size=most).map(tuple)
 
 
-strikes = st.builds(
-    Strike,
-    fault=st.sampled_from(sorted(FAULTS)),
-    action=st.sampled_from(["CreateBackup", None, *READS]),
-    first=st.integers(0, 12),
-    times=st.sampled_from([1, 2, 3, 5, 8, 20, None]),
-)
-create_strikes = st.builds(
-    Strike,
-    fault=st.sampled_from(sorted(FAULTS)),
-    action=st.just("CreateBackup"),
-    first=st.integers(0, 2),
-    times=st.integers(1, 3),
-)
-kills = st.one_of(
+def strikes(*actions: str | None, first: int, times: tuple[int | None, ...]) -> st.SearchStrategy[Strike]:
+    return st.builds(
+        Strike,
+        fault=st.sampled_from(sorted(FAULTS)),
+        action=st.sampled_from(actions),
+        first=st.integers(0, first),
+        times=st.sampled_from(times),
+    )
+
+
+on_creates = strikes("CreateBackup", first=2, times=(1, 2, 3))
+passing = strikes(None, *READS, first=12, times=(1, 2, 5))
+lasting = strikes("CreateBackup", None, *READS, first=12, times=(1, 3, 8, 20, None))
+kills_at_the_create = st.one_of(
     st.builds(Kill, at=st.just("create"), passed=st.integers(0, 4)),
     st.builds(Kill, at=st.just("store"), passed=st.integers(0, 10)),
+)
+kills = kills_at_the_create | st.one_of(
     st.builds(Kill, at=st.just("call"), passed=st.integers(0, 40)),
     st.builds(Kill, at=st.just("sleep"), passed=st.integers(0, 20)),
 )
@@ -243,6 +249,7 @@ outcomes = _some(
         backup_set=st.sampled_from([None, "Failed", "none"]),
         seconds=st.sampled_from([None, 20.0, 600.0]),
     ),
+    st.just(JobOutcome(backup_set="Failed")),
     st.builds(JobOutcome, stuck_at=st.sampled_from([0.0, 50.0])),
     st.builds(
         JobOutcome,
@@ -251,92 +258,139 @@ outcomes = _some(
         unknown_word=st.sampled_from(["Pausing", "", "Uploading"]),
     ),
 )
-readings = _some(
-    Readings,
-    6,
-    finished_rows=st.just("only_by_id"),
-    finished_row_seconds=st.sampled_from([0.0, 60.0, 600.0]),
-    failed_job_status=st.sampled_from([None, "BackupFailed", "error"]),
-    failed_job_set=st.just("none"),
-    uncovered_tasks=st.sampled_from(["error", "listed"]),
-    unknown_job_in_tasks=st.just("not_matched"),
-    unknown_job_in_sets=st.just("not_matched"),
-    job_filter_in_tasks=st.just(False),
-    job_filter_in_sets=st.just(False),
-    create_returns=st.sampled_from(["backup_id", "both", "neither"]),
-    create_backup_id=st.just("set_id"),
-    create_id_type=st.just("int"),
-    row_id_type=st.just("int"),
-    trailing_newline=st.just(True),
-    new_row_delay_seconds=st.sampled_from([5.0, 60.0, 119.0, 160.0, 400.0]),
-    scheduled_start_time=st.sampled_from(["requested", "absent"]),
-    upcoming_automatic_rows=st.integers(1, 2),
-    progress=st.sampled_from(["number", "absent", "nonsense"]),
-    running_sets=st.just("listed"),
-    running_cluster_sets=st.just("hidden"),
-    running_set_status=st.sampled_from(["Doing", ""]),
-    failed_cluster_set_status=st.sampled_from(["FAILED", "Fail"]),
-    set_lag_seconds=st.sampled_from([30.0, 200.0, 700.0, 100_000.0]),
-    attach_log_seconds=st.sampled_from([60.0, 900.0]),
-    method_omitted_on_cloud=st.just("error"),
-    retention_on_local_disk=st.just("error"),
-    shard_job_ids=st.just("per_shard"),
-    shard_node_id=st.just("optional"),
-    history=st.sampled_from(["unrelated", "hidden"]),
-    history_task_type=st.just("BackupIns"),
-    daily_cap=st.integers(1, 2),
-    not_running_code=st.sampled_from(["OperationDenied.DBInstanceStatus", "InstanceStatusInvalid", "Task.Conflict"]),
-    backup_exists_code=st.just("BackupJobExists"),
-    unknown_instance_code=st.just("InvalidInstanceId.NotFound"),
-    unknown_instance_attribute=st.just("empty"),
-    missing_parameter=st.just("generic"),
-    region_id_needed=st.just(True),
-    throttle_status=st.sampled_from([429, 503]),
-    throttle_retry_after_ms=st.sampled_from([1_000, 40_000]),
+MISLEADING: dict[str, st.SearchStrategy[Any]] = {
+    "finished_rows": st.just("only_by_id"),
+    "finished_row_seconds": st.sampled_from([0.0, 60.0, 600.0]),
+    "failed_job_status": st.sampled_from([None, "BackupFailed", "error"]),
+    "failed_job_set": st.just("none"),
+    "unknown_job_in_tasks": st.just("not_matched"),
+    "job_filter_in_tasks": st.just(False),
+    "job_filter_in_sets": st.just(False),
+    "create_returns": st.sampled_from(["backup_id", "both", "neither"]),
+    "create_backup_id": st.just("set_id"),
+    "new_row_delay_seconds": st.sampled_from([5.0, 60.0, 119.0, 160.0, 400.0]),
+    "running_sets": st.just("listed"),
+    "running_cluster_sets": st.just("hidden"),
+    "set_lag_seconds": st.sampled_from([30.0, 200.0, 700.0, 100_000.0]),
+    "shard_set_lag_seconds": st.sampled_from([60.0, 700.0]),
+    "duplicate_rows": st.just(True),
+    "row_order": st.just("oldest_first"),
+    "shard_job_ids": st.just("per_shard"),
+    "history": st.sampled_from(["unrelated", "hidden"]),
+}
+"""Readings that decide what of a job is to be seen when, and under which id."""
+OTHER_READINGS: dict[str, st.SearchStrategy[Any]] = {
+    "uncovered_tasks": st.sampled_from(["error", "listed"]),
+    "unknown_job_in_sets": st.just("not_matched"),
+    "create_id_type": st.just("int"),
+    "row_id_type": st.just("int"),
+    "trailing_newline": st.just(True),
+    "scheduled_start_time": st.sampled_from(["requested", "absent"]),
+    "upcoming_automatic_rows": st.integers(1, 2),
+    "progress": st.sampled_from(["number", "absent", "nonsense"]),
+    "running_set_status": st.sampled_from(["Doing", ""]),
+    "failed_cluster_set_status": st.sampled_from(["FAILED", "Fail"]),
+    "attach_log_seconds": st.sampled_from([60.0, 900.0]),
+    "method_omitted_on_cloud": st.just("error"),
+    "retention_on_local_disk": st.just("error"),
+    "shard_node_id": st.just("optional"),
+    "history_task_type": st.just("BackupIns"),
+    "daily_cap": st.integers(1, 2),
+    "not_running_code": st.sampled_from(["OperationDenied.DBInstanceStatus", "InstanceStatusInvalid", "Task.Conflict"]),
+    "backup_exists_code": st.just("BackupJobExists"),
+    "unknown_instance_code": st.just("InvalidInstanceId.NotFound"),
+    "unknown_instance_attribute": st.just("empty"),
+    "missing_parameter": st.just("generic"),
+    "region_id_needed": st.just(True),
+    "throttle_status": st.sampled_from([429, 503]),
+    "throttle_retry_after_ms": st.sampled_from([1_000, 40_000]),
+}
+
+
+def readings(most: int) -> st.SearchStrategy[Readings]:
+    return _some(Readings, most, MISLEADING, MISLEADING, OTHER_READINGS)
+
+
+operators = st.builds(
+    replace,
+    _some(
+        OperatorPlan,
+        4,
+        if_backup_running=st.sampled_from(["adopt", "fail"]),
+        confirm_backup_set=st.just(False),
+        durable=st.just(False),
+        has_store=st.just(False),
+        poke_interval=st.sampled_from([10, 30, 120]),
+        looks=st.integers(1, 30),
+        backup_method=st.sampled_from(["Snapshot", "Physical"]),
+    ),
+    wait_for_completion=st.booleans(),
+    deferrable=st.booleans(),
 )
-operators = _some(
-    OperatorPlan,
-    5,
-    if_backup_running=st.sampled_from(["adopt", "fail"]),
-    wait_for_completion=st.just(True),
-    confirm_backup_set=st.just(False),
-    deferrable=st.just(True),
-    durable=st.just(False),
-    has_store=st.just(False),
-    poke_interval=st.sampled_from([10, 30, 120]),
-    looks=st.integers(1, 30),
-    backup_method=st.sampled_from(["Snapshot", "Physical"]),
+sensors = st.builds(
+    replace,
+    _some(
+        SensorPlan,
+        4,
+        confirm_backup_set=st.just(False),
+        confirm_timeout=st.sampled_from([0, 120]),
+        not_found_grace=st.sampled_from([0, 60]),
+        exponential_backoff=st.just(True),
+        max_wait=st.sampled_from([120, 600]),
+        poke_interval=st.sampled_from([10, 30, 120]),
+        looks=st.integers(1, 30),
+        soft_fail=st.just(True),
+        has_store=st.just(False),
+    ),
+    mode=st.sampled_from(["poke", "reschedule", "deferrable"]),
+    id_as=st.sampled_from(["text", "text", "number", "with newline", "unknown"]),
 )
-sensors = _some(
-    SensorPlan,
-    5,
-    mode=st.sampled_from(["reschedule", "deferrable"]),
-    confirm_backup_set=st.just(False),
-    confirm_timeout=st.sampled_from([0, 120]),
-    not_found_grace=st.sampled_from([0, 60]),
-    exponential_backoff=st.just(True),
-    max_wait=st.sampled_from([120, 600]),
-    poke_interval=st.sampled_from([10, 30, 120]),
-    looks=st.integers(1, 30),
-    soft_fail=st.just(True),
-    has_store=st.just(False),
-    id_as=st.sampled_from(["number", "with newline", "unknown"]),
-)
-schedules = st.builds(
+common: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.sampled_from(list(INSTANCES)),
+    "operator": operators,
+    "earlier": few(st.sampled_from(["automatic", "manual"]), 2),
+    "outcomes": few(outcomes, 3),
+    "restarts": st.frozensets(st.integers(0, 20), max_size=3),
+    "retries": st.integers(0, 4),
+    "stubborn": st.booleans(),
+    "pause": st.sampled_from([0, 30, 300, 1200]),
+    "strange_record": st.booleans(),
+    "second": st.sampled_from([0.0, 29.5, 59.0]),
+}
+waits = st.builds(
     Schedule,
-    kind=st.sampled_from(list(INSTANCES)),
-    operator=operators,
+    **common,
     sensor=st.none() | sensors,
-    readings=readings,
-    outcomes=few(outcomes, 3),
-    strikes=st.tuples(few(create_strikes, 2), few(strikes, 4)).map(lambda both: both[0] + both[1]),
+    readings=st.builds(
+        replace,
+        readings(3),
+        job_filter_in_tasks=st.booleans(),
+        row_order=st.sampled_from(["newest_first", "oldest_first"]),
+    ),
+    strikes=few(passing, 4),
+    kills=few(kills, 1),
+    happenings=few(happenings, 1),
+)
+"""What a wait goes through: a backup is under way, and then reads go wrong."""
+creates = st.builds(
+    Schedule,
+    **common,
+    readings=readings(5),
+    strikes=few(on_creates, 2),
+    kills=few(kills_at_the_create, 2),
+    happenings=few(happenings, 2),
+    clear_after=st.none() | st.sampled_from([0, 100, 1000]),
+)
+"""What a create goes through: its answers are lost, workers die around it, others make backups."""
+storms = st.builds(
+    Schedule,
+    **common,
+    sensor=st.none() | sensors,
+    readings=readings(6),
+    strikes=st.tuples(few(on_creates, 2), few(lasting, 4)).map(lambda both: both[0] + both[1]),
     kills=few(kills, 3),
     happenings=few(happenings, 2),
-    restarts=st.frozensets(st.integers(0, 30), max_size=3),
-    retries=st.integers(0, 4),
-    stubborn=st.booleans(),
-    pause=st.sampled_from([0, 30, 300, 1200]),
     clear_after=st.none() | st.sampled_from([0, 100, 1000]),
-    strange_record=st.booleans(),
-    second=st.sampled_from([0.0, 29.5, 59.0]),
 )
+"""Everything at once."""
+schedules = waits | creates | storms
