@@ -19,6 +19,9 @@ test: $(READY) ## run all tests: unit, emulator, integration, and end to end on 
 test-fast: $(READY) ## run the tests that need no running Airflow
 	@$(BIN)/python -m pytest -m "not e2e" $(ARGS)
 
+faults: $(READY) ## search for faults that break a promise; SCHEDULES=2000 many, SEED=... plays those of a seed again
+	@$(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) $(if $(SEED),--seed $(SEED))
+
 lint: $(READY) ## check style, types, imports and spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -50,4 +53,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast lint format package constraints clean
+.PHONY: always help venv demo test test-fast faults lint format package constraints clean
