@@ -133,10 +133,17 @@ class AirflowApi:
         answer = self.request("GET", path, params=params, headers={"Accept": "application/json"})
         return list(_log_lines(answer["content"]))
 
-    def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str], *, downstream: bool = False) -> None:
         """Clear task instances, so that they run again."""
-        body = {"dag_run_id": run_id, "task_ids": task_ids, "dry_run": False, "only_failed": False}
-        self.request("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body)
+        body = {"dag_run_id": run_id, "task_ids": task_ids, "include_downstream": downstream}
+        self.request(
+            "POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json={**body, "dry_run": False, "only_failed": False}
+        )
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task instance as ``success``, ``failed`` or ``skipped``."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        self.request("PATCH", path, json={"new_state": state})
 
     # ------------------------------------------------------------------ connections
 

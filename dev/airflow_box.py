@@ -16,9 +16,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from dev.airflow_api import AirflowApi
 from dev.airflow_env import AirflowSettings, base_environment, server_environment
@@ -27,10 +29,8 @@ from dev.processes import Component, LeftRunningError, Reaper, session_members, 
 from dev.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
-
-    import psutil
 
 LOG = logging.getLogger(__name__)
 
@@ -51,11 +51,19 @@ class AirflowBox:
     :param dag_folders: directories whose files are copied to the DAGs folder
     :param speed: how much faster than the service the emulator is
     :param say: called with a line on what is happening
+    :param options: more ``AIRFLOW__SECTION__KEY`` variables
     """
 
     emulator: EmulatorControl
 
-    def __init__(self, dag_folders: Sequence[Path], *, speed: float, say: Callable[[str], object] = LOG.info) -> None:
+    def __init__(
+        self,
+        dag_folders: Sequence[Path],
+        *,
+        speed: float,
+        say: Callable[[str], object] = LOG.info,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="dds-airflow-"))
         self.keep = os.environ.get("BOX_KEEP") == "1"
         self.settings = AirflowSettings(self.directory / "airflow", free_port())
@@ -63,7 +71,7 @@ class AirflowBox:
         self._clients = ExitStack()
         self._clients.callback(self.api.close)
         self.components: dict[str, Component] = {}
-        self.environment = server_environment(self.settings)
+        self.environment = {**server_environment(self.settings), **(options or {})}
         self._dag_folders = dag_folders
         self._speed = speed
         self._say = say
@@ -151,6 +159,10 @@ class AirflowBox:
         """SIGKILL a component and everything it started, as a lost machine would."""
         self.components.pop(role).kill()
 
+    def stop_component(self, role: str) -> None:
+        """SIGTERM a component and wait until it has ended with all that it started."""
+        stop_all([self.components.pop(role)])
+
     def check(self) -> None:
         """Raise if a component has ended by itself."""
         for component in self.components.values():
@@ -160,6 +172,18 @@ class AirflowBox:
         """Return the processes that run user code of a task right now: each leads a process group."""
         scheduler = self.components["scheduler"].session
         return [p for p in session_members([scheduler]) if os.getpgid(p.pid) == p.pid != scheduler]
+
+    def task_process(self, task_instance_id: str) -> psutil.Process | None:
+        """Return the process that runs a task instance's user code, None while there is none.
+
+        Its parent is the worker that supervises it.
+        """
+        title = f"airflow worker -- {task_instance_id}"
+        for process in self.task_processes():
+            with suppress(psutil.NoSuchProcess):
+                if " ".join(process.cmdline()).strip() == title:
+                    return process
+        return None
 
     def running(self) -> list[psutil.Process]:
         """Return every process of the box that is alive."""

@@ -95,3 +95,15 @@ class EmulatorControl:
     def next_job(self, instance_id: str, **outcome: Any) -> None:
         """Say how the next backup of an instance goes, such as ``fail_at=40``."""
         self._call("POST", "/outcomes", json={"instance_id": instance_id, "outcome": outcome})
+
+    def start_backup(self, instance_id: str) -> str:
+        """Start a backup as the instance's schedule would, and return its job id."""
+        return self._call("POST", "/backups", json={"instance_id": instance_id})["job_id"]
+
+    def end_backup(self, instance_id: str) -> None:
+        """Let the running backup of an instance be over now."""
+        self._call("POST", "/backups/end", json={"instance_id": instance_id})
+
+    def add_fault(self, kind: str, **fields: Any) -> None:
+        """Switch a fault on."""
+        self._call("POST", "/faults", json={"kind": kind, **fields})
