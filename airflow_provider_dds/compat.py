@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import BaseHook, Context
 
 MASK_SECONDS = 10.0
 """How long a thread waits for its event loop to tell the secrets masker."""
@@ -51,13 +52,39 @@ def generation_of(context: Context) -> int:
     return int(context["ti"].max_tries)
 
 
+async def connection_of(hook: BaseHook, conn_id: str) -> Any:
+    """Return a connection, for code that an event loop runs.
+
+    Before Airflow 3.3.2 ``aget_connection`` (3.1) masks the secrets in a way that blocks the loop, and may deadlock on
+    it; 3.0 and 2.11 have none. There the blocking call runs in a thread that asgiref knows to belong to the loop.
+    ``get_async_connection`` of common-compat does the same since 1.23, and takes no hook before 1.17.
+    """
+    if hasattr(import_module("airflow.providers.common.compat.sdk").Connection, "aextra_dejson"):
+        return await hook.aget_connection(conn_id)
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(hook.get_connection)(conn_id)
+
+
 def mask_secrets(values: Iterable[str]) -> None:
     """Tell Airflow's secrets masker what no log may show. Not for code that an event loop runs."""
-    from airflow.providers.common.compat.sdk import mask_secret
-
     with _told():
+        mask_secret = _mask_secret()
         for value in values:
             mask_secret(value)
+
+
+@lru_cache(maxsize=1)
+def _mask_secret() -> Callable[[str], None]:
+    """Return Airflow's own: from 3.1, from 3.0, from 2.11."""
+    for name in (
+        "airflow.sdk.log",
+        "airflow.sdk.execution_time.secrets_masker",
+        "airflow.utils.log.secrets_masker",
+    ):
+        with suppress(ImportError, AttributeError):
+            return cast("Callable[[str], None]", import_module(name).mask_secret)
+    raise ImportError("this Airflow has no mask_secret")
 
 
 async def amask_secrets(values: Iterable[str]) -> None:

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_dds import operations
 from airflow_provider_dds.api_errors import Repeat, repeat_for
-from airflow_provider_dds.compat import amask_secrets, mask_secrets, masker_on
+from airflow_provider_dds.compat import amask_secrets, connection_of, mask_secrets, masker_on
 from airflow_provider_dds.connection import DdsSettings, settings_from, unknown_extra_fields
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -384,7 +383,7 @@ class DdsHook(BaseHook):
     async def _aload(self) -> DdsSettings:
         if self._settings is None:
             with self._known_connection():
-                connection = await get_async_connection(self.dds_conn_id, hook=self)
+                connection = await connection_of(self, self.dds_conn_id)
             settings = self._read(connection)
             await amask_secrets(settings.secrets)
             self._settings = settings
