@@ -181,6 +181,15 @@ class DdsBackupTrigger(_DdsTrigger):
             self.watch.report(self.log, verdict, now, wait)
             await self._sleep(wait)
 
+    async def on_kill(self) -> None:
+        """Say that the backup goes on: the service has no call to cancel one. Called by Airflow 3.3 and later."""
+        self.log.warning(
+            "Backup job %s of %s goes on: the service cannot cancel it. Find it under Backup and Recovery of the "
+            "instance.",
+            self.watch.backup_job_id,
+            self.watch.db_instance_id,
+        )
+
 
 class DdsInstanceFreeTrigger(_DdsTrigger):
     """Wait until an instance can take a backup: it is Running and no other backup runs on it, or the deadline passes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -21,6 +22,7 @@ from airflow_provider_dds.exceptions import (
     DdsTransportError,
 )
 from airflow_provider_dds.operators.dds import BACKUP_XCOM, RECORD_KEY, DdsCreateBackupOperator
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from tests.integration.conftest import REPLICA
 
 both_waits = pytest.mark.parametrize("deferrable", [False, True], ids=["on the worker", "deferred"])
@@ -365,6 +367,14 @@ def test_kill_says_that_the_backup_goes_on(service, operator, logged):
     job_id = run.once()
     run.worker.on_kill()
     assert f"Backup job {job_id} of {REPLICA} goes on" in logged()
+
+
+def test_kill_of_a_deferred_task_says_so_too(service, operator, logged):
+    run = operator(wait_for_completion=True, deferrable=True)
+    job_id = run.once()
+    _, kwargs = run.deferrals[-1]
+    asyncio.run(DdsBackupTrigger(**kwargs).on_kill())
+    assert f"Backup job {job_id} of {REPLICA} goes on: the service cannot cancel it." in logged()
 
 
 def test_service_that_cannot_be_reached_before_sending_is_no_doubt(operator, monkeypatch, service):
