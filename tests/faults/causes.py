@@ -128,7 +128,9 @@ def _unsettled(story: Story, this: Try) -> bool:
     listings = [call for call in story.calls_of(this) if call.action in ("DescribeBackupTasks", "DescribeBackups")]
     nameless = not any(call.body and state.job.job_id in call.body for call in listings for state in fits)
     nameless |= story.schedule.kind is InstanceKind.CLOUD_CLUSTER  # its sets name no job
-    unanswered = any(call.fault for call in story.calls_of(this))
+    calls = story.calls_of(this)
+    last = max((number for number, call in enumerate(calls) if call.action == "CreateBackup"), default=-1)
+    unanswered = any(call.fault for call in calls[last + 1 :])
     return several or nameless or unanswered or _late(story, this)
 
 

@@ -17,18 +17,15 @@ _QUIET = ("uvicorn", "airflow_provider_dds.emulator")
 
 @contextmanager
 def heard(listener: Callable[[str], None]) -> Iterator[None]:
-    """Hand every line to a listener, and to nobody else; keep the emulator quiet."""
+    """Hand every line to a listener, and to nobody else."""
     handler = logging.Handler()
     handler.emit = lambda record: listener(handler.format(record))
-    loggers = [logging.getLogger(name) for name in (*_LOUD, *_QUIET)]
+    loggers = [logging.getLogger(name) for name in _LOUD]
     before = [(log.level, log.propagate) for log in loggers]
     for log in loggers:
-        if log.name in _LOUD:
-            log.setLevel(logging.DEBUG)
-            log.propagate = False
-            log.addHandler(handler)
-        else:
-            log.setLevel(logging.ERROR)
+        log.setLevel(logging.DEBUG)
+        log.propagate = False
+        log.addHandler(handler)
     try:
         yield
     finally:
@@ -36,3 +33,17 @@ def heard(listener: Callable[[str], None]) -> Iterator[None]:
             log.setLevel(level)
             log.propagate = propagate
             log.removeHandler(handler)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the emulator from logging every request."""
+    loggers = [logging.getLogger(name) for name in _QUIET]
+    before = [log.level for log in loggers]
+    for log in loggers:
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for log, level in zip(loggers, before, strict=True):
+            log.setLevel(level)

@@ -25,7 +25,7 @@ from airflow_provider_dds.hooks import dds as hook_module
 from airflow_provider_dds.hooks import sdk
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from tests.faults.clock import BEGIN, Clock
-from tests.faults.ears import LOG, heard
+from tests.faults.ears import LOG, heard, quiet
 from tests.faults.scene import PATIENCE, Scene
 from tests.support.runner import moment
 
@@ -51,6 +51,7 @@ class World:
         self.emulator = Emulator(scenario=Scenario(credentials=[credential], speed=1.0), clock=self.clock)
         self.scene: Scene | None = None
         with ExitStack() as stack:
+            stack.enter_context(quiet())
             stack.enter_context(self.emulator)
             connection = self.emulator.connection_dict()
             connection["extra"]["read_timeout"] = PATIENCE
