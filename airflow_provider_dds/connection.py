@@ -33,7 +33,8 @@ AUTH_TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 CREDENTIAL_FIELDS = tuple(dict.fromkeys(name for both in AUTH_TYPES.values() for names in both for name in names))
 TRANSPORT_FIELDS = ("connect_timeout", "read_timeout", "proxy", "ca_file", "allow_http")
-KNOWN_EXTRA = ("region_id", "region", "network", "auth_type", *CREDENTIAL_FIELDS, *TRANSPORT_FIELDS)
+CONSOLES = ("china", "international")
+KNOWN_EXTRA = ("region_id", "region", "network", "auth_type", *CREDENTIAL_FIELDS, *TRANSPORT_FIELDS, "console")
 _IN_FORM = {"access_key_id": "login", "access_key_secret": "password"}
 _LEAST_ROLE_SESSION = 900
 _REGION = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
@@ -47,6 +48,7 @@ class DdsSettings:
     :ivar credential: the credential's fields that are set, by the names of the connection.
     :ivar endpoint: host and port, None to derive it from the region.
     :ivar sts_region_id: region whose STS lends roles: the connection's own, so that tasks of all regions share a role.
+    :ivar console: the site whose console links lead to, None to derive it from the region.
     :ivar connect_timeout: seconds to wait for a connection.
     :ivar read_timeout: seconds to wait for an answer.
     """
@@ -62,6 +64,7 @@ class DdsSettings:
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     sts_region_id: str | None = None
+    console: str | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -131,6 +134,7 @@ def settings_from(
         proxy=proxy or None,
         ca_file=reader.text("ca_file") or None,
         sts_region_id=own_region or region or None,
+        console=reader.one_of("console", CONSOLES) or None,
     )
 
 

@@ -111,6 +111,7 @@ class Signs:
     :ivar others: backups that are not manual or began before.
     """
 
+    instance: DBInstance
     jobs: tuple[BackupJob, ...]
     sets: tuple[BackupSet, ...]
     tasks: tuple[HistoryTask, ...]
@@ -150,6 +151,7 @@ def look_for_signs(db_instance_id: str, asked_at: float, now: float) -> Steps[Si
     ]
     manual_sets = [each for each in sets if each.backup_mode in (None, MANUAL) and _began(each.start_time, since)]
     return Signs(
+        instance,
         tuple(manual_jobs),
         tuple(manual_sets),
         tuple(each for each in tasks if _began(each.start_time, since)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_dds import __version__
+from airflow_provider_dds.connection import CONSOLES
 
 CONN_TYPE = "dds"
 HOOK_NAME = "ApsaraDB for MongoDB (DDS)"
@@ -74,6 +75,9 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         format="password",
     ),
     "ca_file": _text("CA file", "Path on the worker of a certificate authority to trust besides the usual ones."),
+    "console": _text(
+        "Console", "Site that links lead to; empty: china for regions that begin with cn-.", enum=[*CONSOLES]
+    ),
     "allow_http": {
         "label": "Allow plain http",
         "description": "Needed for an http:// endpoint that is not on this machine.",
@@ -110,6 +114,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [modules("operators")],
         "sensors": [modules("sensors")],
         "triggers": [modules("triggers")],
+        "extra-links": ["airflow_provider_dds.links.dds.DdsInstanceLink"],
         "connection-types": [
             {
                 "connection-type": CONN_TYPE,

@@ -216,9 +216,14 @@ class DBInstance:
         )
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether it is a sharded cluster."""
+        return self.instance_type == "sharding" or bool(self.shard_node_ids)
+
+    @property
     def layout(self) -> Layout:
         """Which calls know about this instance's backups."""
-        sharded = self.instance_type == "sharding" or bool(self.shard_node_ids)
+        sharded = self.is_sharded
         local = self.kind_code in ("0", "3") or self.storage_type.startswith("local")
         if sharded and not local:
             return Layout.CLUSTER if self.use_cluster_backup else Layout.SHARDED

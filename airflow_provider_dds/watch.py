@@ -30,7 +30,7 @@ from airflow_provider_dds.verdict import Look, Memory, Outcome, Terms, Verdict, 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from airflow_provider_dds.models import BackupJob
+    from airflow_provider_dds.models import BackupJob, DBInstance
     from airflow_provider_dds.operations import Steps
 
 
@@ -105,6 +105,11 @@ class BackupWatch:
     def __post_init__(self) -> None:
         since = datetime.fromtimestamp(self.started_at, tz=timezone.utc)
         self._target = Target(self.db_instance_id, self.backup_job_id, since)
+
+    @property
+    def instance(self) -> DBInstance | None:
+        """The instance, once a look has asked for it."""
+        return self._target.instance
 
     def look(self) -> Steps[Look]:
         """Return the steps of one look, for the hook to run."""

@@ -16,6 +16,7 @@ from airflow_provider_dds import operations
 from airflow_provider_dds.api_errors import Repeat, repeat_for
 from airflow_provider_dds.compat import amask_secrets, connection_of, mask_secrets, masker_on
 from airflow_provider_dds.connection import DdsSettings, settings_from, unknown_extra_fields
+from airflow_provider_dds.console import console_url
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsConfigurationError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tenacity.wait import wait_base
 
     from airflow_provider_dds.models import BackupJob, BackupSet, DBInstance, HistoryTask
+
 
 T = TypeVar("T")
 Pages = Generator[Request[Any], Answer[Any], None]
@@ -274,6 +276,16 @@ class DdsHook(BaseHook):
     def adescribe_history_tasks(self, db_instance_id: str, **filters: Any) -> AsyncIterator[HistoryTask]:
         """Like :meth:`describe_history_tasks`, as an async iterator."""
         return self._apages(operations.describe_history_tasks(db_instance_id, **filters))
+
+    def console_url(self, instance: DBInstance) -> str:
+        """Return the address of an instance's page in the console of the connection's site.
+
+        :param instance: the instance, from :meth:`describe_db_instance`.
+        :return: the address.
+        :raises DdsConfigurationError: the connection is wrong.
+        """
+        settings = self._load()
+        return console_url(instance, settings.region_id, settings.console)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one signed call and return whether it went through, with the facts or with the reason and the fix.

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
 from airflow_provider_dds import arguments
 from airflow_provider_dds.api_errors import is_outcome_unknown, is_transient
@@ -16,6 +16,7 @@ from airflow_provider_dds.creation import (
     SETTLE_GRACE,
     SETTLE_INTERVAL,
     CreateRecord,
+    Signs,
     asked_at,
     candidates,
     look_for_signs,
@@ -25,12 +26,15 @@ from airflow_provider_dds.creation import (
     what_holds,
 )
 from airflow_provider_dds.exceptions import (
+    DdsBackupOutcomeUnknownError,
     DdsBackupRunningError,
     DdsError,
     DdsInstanceBusyError,
     DdsTimeoutError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
+from airflow_provider_dds.links.dds import DdsInstanceLink
+from airflow_provider_dds.outlets import tell_outlets
 from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger, tell_of_no_event
@@ -60,6 +64,10 @@ _ADVICE = {
         "Airflow 3.3 and later it goes on with a job that still runs; otherwise it makes a new backup."
     ),
 }
+
+
+class _OutcomeUnknownForGoodError(DdsBackupOutcomeUnknownError, AirflowFailException):
+    """Without a record that outlives the try, a retry would not know of the request and make a second backup."""
 
 
 class DdsCreateBackupOperator(BaseOperator):
@@ -101,6 +109,7 @@ class DdsCreateBackupOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("db_instance_id", "backup_method", "region_id", "dds_conn_id")
+    operator_extra_links = (DdsInstanceLink(),)
     ui_color = "#c7e3f5"
 
     _clock: Callable[[], float] = staticmethod(time.time)
@@ -206,10 +215,17 @@ class DdsCreateBackupOperator(BaseOperator):
 
     def _go_on(self, context: Context, record: CreateRecord) -> str:
         hook = self.hook
-        while record.backup_job_id is None:
-            record = (self._ask if record.may_ask else self._settle)(context, hook, record)
+        try:
+            while record.backup_job_id is None:
+                record = (self._ask if record.may_ask else self._settle)(context, hook, record)
+        except DdsBackupOutcomeUnknownError as error:
+            if self._store(context) is None:
+                raise _OutcomeUnknownForGoodError(str(error)) from None
+            raise
         self._backup_job_id = record.backup_job_id
         if not self.wait_for_completion:
+            facts = {"db_instance_id": record.db_instance_id, "backup_job_id": record.backup_job_id}
+            tell_outlets(self, context, facts)
             return record.backup_job_id
         return self._wait(context, hook, record)
 
@@ -264,7 +280,7 @@ class DdsCreateBackupOperator(BaseOperator):
         """Send one request; gives the record with the job id, or still open where its fate is unknown."""
         self._in_time(record, None)
         now = self._clock()
-        known = () if record.in_doubt else hook.run(look_for_signs(record.db_instance_id, now, now)).ids
+        known = () if record.in_doubt else self._signs(context, hook, record.db_instance_id, now, now).ids
         asking = self._keep(context, record.asking(self._clock(), known))
         try:
             job_id = hook.create_backup(
@@ -287,6 +303,11 @@ class DdsCreateBackupOperator(BaseOperator):
         self.log.info("Backup job %s of %s is under way.", job_id, record.db_instance_id)
         return self._keep(context, asking.created(job_id))
 
+    def _signs(self, context: Context, hook: DdsHook, db_instance_id: str, asked_at: float, now: float) -> Signs:
+        signs = hook.run(look_for_signs(db_instance_id, asked_at, now))
+        DdsInstanceLink.store(context, hook.console_url(signs.instance))
+        return signs
+
     def _settle(self, context: Context, hook: DdsHook, record: CreateRecord) -> CreateRecord:
         """Find out what became of a request whose answer was lost; never sends another."""
         asked_since = record.asked_since or 0.0
@@ -300,7 +321,7 @@ class DdsCreateBackupOperator(BaseOperator):
         while True:
             now = self._clock()
             try:
-                signs = hook.run(look_for_signs(record.db_instance_id, asked_since, now))
+                signs = self._signs(context, hook, record.db_instance_id, asked_since, now)
             except DdsError as error:
                 if not is_transient(error):
                     raise
@@ -355,7 +376,10 @@ class DdsCreateBackupOperator(BaseOperator):
             self._clock(),
         )
         while True:
+            linked = watch.instance is not None
             look = watch.look_with(hook.run)
+            if watch.instance and not linked:
+                DdsInstanceLink.store(context, hook.console_url(watch.instance))
             now = self._clock()
             verdict = watch.conclude(look, now)
             if verdict.outcome is not Outcome.WAIT:
@@ -371,6 +395,7 @@ class DdsCreateBackupOperator(BaseOperator):
         facts = ending.result(_ADVICE)
         self.log.info("%s", ending.text)
         context["ti"].xcom_push(key=BACKUP_XCOM, value=facts)
+        tell_outlets(self, context, facts)
         return str(facts["backup_job_id"])
 
     def _defer_until_free(self, hook: DdsHook, record: CreateRecord, refusal: str) -> None:

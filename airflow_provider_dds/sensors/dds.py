@@ -19,6 +19,8 @@ from airflow_provider_dds import arguments
 from airflow_provider_dds.compat import first_look_at, generation_of, task_state_store
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
 from airflow_provider_dds.hooks.dds import DdsHook
+from airflow_provider_dds.links.dds import DdsInstanceLink
+from airflow_provider_dds.outlets import tell_outlets
 from airflow_provider_dds.polling import PollPlan
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, tell_of_no_event
@@ -84,6 +86,7 @@ class DdsBackupSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("db_instance_id", "backup_job_id", "region_id", "dds_conn_id")
+    operator_extra_links = (DdsInstanceLink(),)
     ui_color = "#d7f0e4"
 
     _clock: Callable[[], float] = staticmethod(time.time)
@@ -143,9 +146,9 @@ class DdsBackupSensor(BaseSensorOperator):
         if memory:
             memory.recall()
         while True:
-            verdict, now = self._look(watch, hook)
+            verdict, now = self._look(context, watch, hook)
             if verdict.outcome is not Outcome.WAIT:
-                return PokeReturnValue(True, self._result(watch.ending(verdict, now)))
+                return PokeReturnValue(True, self._result(context, watch.ending(verdict, now)))
             wait = watch.next_wait(now, self._random())
             watch.report(self.log, verdict, now, wait)
             self._next_wait = wait
@@ -176,7 +179,7 @@ class DdsBackupSensor(BaseSensorOperator):
         :raises AirflowSkipException: it stands for an error, and the sensor is to ``never_fail``.
         """
         try:
-            return self._result(Ending.from_json(event))
+            return self._result(context, Ending.from_json(event))
         except DdsError as error:
             if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
@@ -199,12 +202,15 @@ class DdsBackupSensor(BaseSensorOperator):
         conn_id = arguments.optional_text("dds_conn_id", self.dds_conn_id) or DdsHook.default_conn_name
         return DdsHook(conn_id, arguments.optional_text("region_id", self.region_id))
 
-    def _look(self, watch: BackupWatch, hook: DdsHook) -> tuple[Verdict, float]:
+    def _look(self, context: Context, watch: BackupWatch, hook: DdsHook) -> tuple[Verdict, float]:
+        linked = watch.instance is not None
         look = watch.look_with(hook.run)
+        if watch.instance and not linked:
+            DdsInstanceLink.store(context, hook.console_url(watch.instance))
         now = self._clock()
         return watch.conclude(look, now), now
 
-    def _result(self, ending: Ending) -> dict[str, Any]:
+    def _result(self, context: Context, ending: Ending) -> dict[str, Any]:
         try:
             facts = ending.result(_ADVICE)
         except DdsError as error:
@@ -213,6 +219,7 @@ class DdsBackupSensor(BaseSensorOperator):
                 raise AirflowSensorTimeout(str(error)) from None
             raise
         self.log.info("%s", ending.text)
+        tell_outlets(self, context, facts)
         return facts
 
     def _tell_if_skipped(self, error: DdsError) -> None:
