@@ -168,11 +168,12 @@ def candidates(signs: Signs, record: CreateRecord) -> Candidates:
     strange = [each for each in signs.sets if each.backup_job_id not in known and each.backup_id not in known]
     job_ids = [job.backup_job_id for job in signs.jobs] + [each.backup_job_id for each in strange]
     own = tuple(sorted({each for each in job_ids if each and each not in known}))
+    tasks = list({task.task_id: task for task in signs.tasks if task.task_id not in known}.values())
+    in_words = [f"task {task.task_id} ({task.status}), started {task.start_time}" for task in tasks]
     if own:
-        return Candidates(own)
-    unnamed = [f"backup set {each.backup_id}, started {each.start_time}" for each in strange]
-    tasks = [task for task in signs.tasks if task.task_id not in known]
-    unnamed += [f"task {task.task_id} ({task.status}), started {task.start_time}" for task in tasks]
+        # Each of them is a task, too. With more tasks than that there was another backup, which shows no job any more.
+        return Candidates(own, tuple(in_words) if len(tasks) > len(own) else ())
+    unnamed = [f"backup set {each.backup_id}, started {each.start_time}" for each in strange] + in_words
     if record.met_at is not None:
         unnamed.append(f"a backup that ran at {_moment(record.met_at):%H:%M:%S}, so that another request was refused")
     under_way = any(task.status not in _ENDED for task in tasks) or record.met_at is not None
@@ -186,11 +187,11 @@ def settled(record: CreateRecord, found: Candidates, *, grace_over: bool, too_la
     :param too_late: the deadline of the task run has passed.
     :raises DdsBackupOutcomeUnknownError: it cannot be settled: several jobs fit, or signs without a job id remain.
     """
-    if len(found.job_ids) == 1:
+    if len(found.job_ids) == 1 and not found.unnamed:
         return True, found.job_ids[0]
     hopeless = grace_over and found.unnamed and not found.under_way
     if found.job_ids or hopeless or (too_late and found.unnamed):
-        fits = [f"job {each}" for each in found.job_ids] or list(found.unnamed)
+        fits = [*(f"job {each}" for each in found.job_ids), *found.unnamed]
         raise outcome_unknown(record, f"these could come from it: {'; '.join(fits)}", clear_helps=False)
     return grace_over and not found.under_way, None
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_dds.creation import CreateRecord
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutcomeUnknownError
+from airflow_provider_dds.operators.dds import RECORD_KEY
 from tests.integration.conftest import REPLICA
 from tests.integration.test_operator import backups
 
@@ -86,3 +88,17 @@ def test_set_of_one_shard_that_is_listed_twice_is_not_the_set_of_another(service
     run = operator("dds-demo-sharded", wait_for_completion=True)
     run.once()
     assert len(set(run.ti.xcoms["backup"]["backup_id"].split(","))) == 2
+
+
+@pytest.mark.parametrize("history", ["job_id", "unrelated"])
+def test_backup_of_somebody_else_is_not_taken_for_one_that_failed_and_vanished(service, operator, hook, clock, history):
+    service.service.readings = Readings(history=history)
+    service.service.next_job(REPLICA, fail_at=0, vanish=True, backup_set="none")
+    run = operator()
+    record = CreateRecord(0, REPLICA, None, clock.now + 3600).asking(clock.now, ())
+    run.store[RECORD_KEY] = record.to_json()
+    hook.create_backup(REPLICA)
+    clock.advance(31)
+    somebody_elses = hook.create_backup(REPLICA)
+    with pytest.raises(DdsBackupOutcomeUnknownError, match=rf"job {somebody_elses}; task .*; task .* \(Failed\)"):
+        run.retry()
