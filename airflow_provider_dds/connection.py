@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, unquote, urlsplit
 
+from airflow_provider_dds.console import SITES
 from airflow_provider_dds.exceptions import DdsConfigurationError
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ AUTH_TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 CREDENTIAL_FIELDS = tuple(dict.fromkeys(name for both in AUTH_TYPES.values() for names in both for name in names))
 TRANSPORT_FIELDS = ("connect_timeout", "read_timeout", "proxy", "ca_file", "allow_http")
-CONSOLES = ("china", "international")
 KNOWN_EXTRA = ("region_id", "region", "network", "auth_type", *CREDENTIAL_FIELDS, *TRANSPORT_FIELDS, "console")
 _IN_FORM = {"access_key_id": "login", "access_key_secret": "password"}
 _LEAST_ROLE_SESSION = 900
@@ -134,7 +134,7 @@ def settings_from(
         proxy=proxy or None,
         ca_file=reader.text("ca_file") or None,
         sts_region_id=own_region or region or None,
-        console=reader.one_of("console", CONSOLES) or None,
+        console=reader.one_of("console", tuple(SITES)) or None,
     )
 
 

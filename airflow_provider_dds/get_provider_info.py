@@ -1,11 +1,14 @@
-"""What Airflow shows of this package: its modules and the connection form, defined here once."""
+"""What Airflow shows of this package: its modules and the connection form, defined here once.
+
+Airflow may read it while it is itself being imported: so nothing that imports Airflow is imported here.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow_provider_dds import __version__
-from airflow_provider_dds.connection import CONSOLES
+from airflow_provider_dds.console import SITES
 
 CONN_TYPE = "dds"
 HOOK_NAME = "ApsaraDB for MongoDB (DDS)"
@@ -76,7 +79,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     ),
     "ca_file": _text("CA file", "Path on the worker of a certificate authority to trust besides the usual ones."),
     "console": _text(
-        "Console", "Site that links lead to; empty: china for regions that begin with cn-.", enum=[*CONSOLES]
+        "Console", "Site that links lead to; empty: china for regions that begin with cn-.", enum=[*SITES]
     ),
     "allow_http": {
         "label": "Allow plain http",

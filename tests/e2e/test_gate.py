@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 GATE = "dds_backup_gate_deferrable"
+CONSOLE = "https://mongodb.console.aliyun.com"
 
 
 @pytest.fixture
@@ -41,6 +42,10 @@ def finish(box: AirflowBox, run_id: str) -> str:
     return box.api.wait_for_run(GATE, run_id, timeout=120, on_look=box.check)
 
 
+def links_of(box: AirflowBox, run_id: str, task_id: str) -> list[str | None]:
+    return list(box.api.links(GATE, run_id, task_id).values())
+
+
 def test_downstream_runs_only_after_that_very_backup(box: AirflowBox, instance: str) -> None:
     run_id = start(box, instance)
 
@@ -60,6 +65,8 @@ def test_downstream_runs_only_after_that_very_backup(box: AirflowBox, instance: 
     assert not [value for value in backup.values() if str(value).startswith("http")], "a download URL"
     sensor = box.api.task(GATE, run_id, "wait_for_backup")
     assert [visit.state for visit in all_visits(box, sensor)] == ["deferred", "success"]
+    for task_id in ("create_backup", "wait_for_backup"):
+        assert links_of(box, run_id, task_id) == [f"{CONSOLE}/replicate/cn-hangzhou/instances/{instance}/basicInfo"]
     migrate = box.api.task(GATE, run_id, "migrate")
     assert moment(job["ended"]) <= moment(sensor["end_date"]) <= moment(migrate["start_date"])
 
@@ -76,6 +83,7 @@ def test_failed_backup_fails_the_sensor_and_stops_downstream(box: AirflowBox, in
         "wait_for_backup": "failed",
         "migrate": "upstream_failed",
     }
+    assert links_of(box, run_id, "wait_for_backup")[0].endswith(f"/{instance}/basicInfo")
     [job] = box.emulator.jobs(instance)
     log = "\n".join(box.api.log(GATE, run_id, "wait_for_backup"))
     assert job["job_id"] in log
