@@ -52,6 +52,15 @@ def generation_of(context: Context) -> int:
     return int(context["ti"].max_tries)
 
 
+def deferral_timed_out(next_method: str, next_kwargs: dict[str, Any] | None) -> str | None:
+    """Return Airflow 2's words for a deferral that took too long; None otherwise, and on Airflow 3.
+
+    Airflow 3 makes an AirflowSensorTimeout of it by itself, Airflow 2 an error that is retried.
+    """
+    words = "Trigger/execution timeout"
+    return words if next_method == "__fail__" and (next_kwargs or {}).get("error") == words else None
+
+
 async def connection_of(hook: BaseHook, conn_id: str) -> Any:
     """Return a connection, for code that an event loop runs.
 

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dds import arguments
-from airflow_provider_dds.compat import first_look_at, generation_of, task_state_store
+from airflow_provider_dds.compat import deferral_timed_out, first_look_at, generation_of, task_state_store
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import DdsInstanceLink
@@ -166,9 +166,12 @@ class DdsBackupSensor(BaseSensorOperator):
         :param next_method: method that goes on.
         :param next_kwargs: its arguments.
         :param context: Airflow's context.
+        :raises AirflowSensorTimeout: the deferral took too long.
         """
         about = f"backup {self.backup_job_id} of {self.db_instance_id}"
         tell_of_no_event(self.log, about, next_method, next_kwargs)
+        if words := deferral_timed_out(next_method, next_kwargs):
+            raise AirflowSensorTimeout(words)
         return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
