@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.airflow_box import AirflowBox
+from tests.support.versions import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
 RUNNING: list[AirflowBox] = []
 
 
 @pytest.fixture(scope="session")
-def example_dags() -> Path:
-    """The folder of the example DAGs."""
-    return ROOT / "example_dags"
+def example_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the example DAGs, as the Airflow that is here can read them."""
+    return examples(tmp_path_factory.mktemp("examples") / "dags")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.bases import sensor as airflow_sensor
 
 from airflow_provider_dds.emulator import Emulator, ManualClock
 from airflow_provider_dds.hooks import dds as hook_module
@@ -15,6 +14,7 @@ from airflow_provider_dds.hooks import sdk
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from tests.support.runner import Run, moment
+from tests.support.versions import airflow_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

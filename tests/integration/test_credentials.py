@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import TaskDeferred, redact
-from airflow.sdk.execution_time import task_runner
 from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider
 from alibabacloud_credentials.utils import auth_constant, auth_util
 
@@ -40,6 +39,7 @@ from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from tests.integration.conftest import MODES, REPLICA
 from tests.support.runner import Run
 from tests.support.tls import make_certificate
+from tests.support.versions import airflow_sensor, needs_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -438,7 +438,7 @@ def test_token_is_renewed_before_it_expires_during_a_long_wait(given, clock, aut
     emulator, _ = given(auth_type)
     if auth_type not in STS_CALL:
         emulator.sts.put(Role(ARN, session_seconds=3600))
-    monkeypatch.setattr("airflow.sdk.bases.sensor.time", FakeTime(clock))
+    monkeypatch.setattr(airflow_sensor, "time", FakeTime(clock))
     emulator.service.next_job(REPLICA, seconds=3 * 3600)
     job = DdsHook().create_backup(REPLICA)
     sensor = DdsBackupSensor(
@@ -836,6 +836,7 @@ def test_what_is_fetched_is_masked(given, auth_type, way, logged):
         assert TOKEN not in redact(logged())
 
 
+@needs_supervisor
 @pytest.mark.parametrize("auth_type", FETCHED)
 def test_supervisor_is_told_by_the_event_loop_alone(given, auth_type, monkeypatch):
     """In a triggerer the supervisor is reached through a connection of the loop: no thread of the pool may use it."""
@@ -850,7 +851,9 @@ def test_supervisor_is_told_by_the_event_loop_alone(given, auth_type, monkeypatc
             await asyncio.sleep(0)
             told[message.value] = threading.current_thread().name
 
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Comms(), raising=False)
+    monkeypatch.setattr(
+        import_module("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS", Comms(), raising=False
+    )
 
     async def at_once() -> None:
         await asyncio.gather(*(hook.adescribe_backup_tasks(REPLICA) for _ in range(20)))
@@ -902,12 +905,12 @@ def test_sdk_writes_nothing_about_a_failed_fetch(given, auth_type, kind, logged)
 @pytest.mark.parametrize("auth_type", FETCHED)
 def test_trigger_and_xcom_carry_no_credential(given, auth_type, clock, monkeypatch):
     emulator, hook = given(auth_type)
-    monkeypatch.setattr("airflow.sdk.bases.sensor.time", FakeTime(clock))
+    monkeypatch.setattr(airflow_sensor, "time", FakeTime(clock))
     job = hook.create_backup(REPLICA)
     sensor = DdsBackupSensor(task_id="wait", db_instance_id=REPLICA, backup_job_id=job, timeout=3600, deferrable=True)
     run = Run(sensor, clock)
     result = run.once()
-    shown = json.dumps([result, run.deferrals, run.events, run.ti.xcoms, dict(run.store)])
+    shown = json.dumps([result, run.deferrals, run.events, run.ti.xcoms, run.store])
     for credential in lent(emulator):
         for secret in (credential.access_key_id, credential.access_key_secret, credential.security_token):
             assert secret not in shown

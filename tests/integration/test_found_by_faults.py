@@ -10,6 +10,7 @@ from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutco
 from airflow_provider_dds.operators.dds import RECORD_KEY
 from tests.integration.conftest import REPLICA
 from tests.integration.test_operator import backups
+from tests.support.versions import needs_task_state_store
 
 
 def test_id_that_is_neither_text_nor_a_number_is_no_id(service, operator):
@@ -32,6 +33,7 @@ def test_cleared_task_makes_a_new_backup_where_the_service_refuses_to_look_for_t
     assert len(backups(service, instance_id)) == 2
 
 
+@needs_task_state_store
 def test_error_of_a_cleared_task_names_the_job_that_it_could_not_look_up(service, operator):
     run = operator()
     job_id = run.once()

@@ -24,6 +24,7 @@ from airflow_provider_dds.exceptions import (
 from airflow_provider_dds.operators.dds import BACKUP_XCOM, RECORD_KEY, DdsCreateBackupOperator
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from tests.integration.conftest import REPLICA
+from tests.support.versions import needs_task_state_store
 
 both_waits = pytest.mark.parametrize("deferrable", [False, True], ids=["on the worker", "deferred"])
 
@@ -205,6 +206,7 @@ def test_backup_that_ended_before_the_request_is_never_adopted(service, operator
     assert job_id == backups(service)[1].job_id
 
 
+@needs_task_state_store
 def test_several_jobs_that_fit_are_an_error_that_lists_them(service, operator, hook, clock):
     run = operator()
     run.store[RECORD_KEY] = {
@@ -293,6 +295,7 @@ def test_waits_for_an_instance_that_is_not_running(service, operator, clock, def
 # --- retries and clears ------------------------------------------------------------------------------------------
 
 
+@needs_task_state_store
 def test_retry_goes_on_with_the_job_of_the_try_before(service, operator):
     service.service.next_job(REPLICA, seconds=400)
     run = operator(wait_for_completion=True)
@@ -303,6 +306,7 @@ def test_retry_goes_on_with_the_job_of_the_try_before(service, operator):
     assert service.calls("CreateBackup") == 1
 
 
+@needs_task_state_store
 def test_retry_that_finds_an_intent_without_a_job_looks_for_it(service, operator):
     run = operator()
     run.once()
@@ -324,6 +328,7 @@ def test_cleared_task_makes_a_new_backup(service, operator, clock):
     assert len(backups(service)) == 2
 
 
+@needs_task_state_store
 def test_cleared_task_adopts_its_backup_while_that_still_runs(service, operator, clock):
     run = operator()
     first = run.once()
@@ -340,6 +345,7 @@ def test_record_of_another_instance_is_none_of_its_own(service, operator):
     assert other.retry() == backups(service, "dds-demo-cluster")[0].job_id
 
 
+@needs_task_state_store
 def test_without_durable_nothing_is_kept(service, operator):
     run = operator(durable=False)
     run.once()

@@ -6,7 +6,6 @@ import itertools
 import json
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import (
@@ -17,6 +16,7 @@ from airflow_provider_dds.exceptions import (
     DdsNotFoundError,
 )
 from tests.integration.conftest import REPLICA
+from tests.support.versions import AirflowSensorTimeout, AirflowSkipException, every_mode_that_remembers
 
 every_mode = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
 
@@ -134,7 +134,7 @@ def test_times_out_with_what_it_saw_and_never_retries(service, hook, sensor, clo
     assert 600 <= clock.now - began <= 601
 
 
-@every_mode
+@every_mode_that_remembers
 def test_unknown_status_is_waited_out_and_said_once(service, hook, sensor, mode, logged):
     service.service.next_job(REPLICA, unknown_word="Pondering", unknown_at=10, stuck_at=50)
     job_id = hook.create_backup(REPLICA)

@@ -14,11 +14,16 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
-from airflow.sdk.exceptions import AirflowRescheduleException
-from pydantic import JsonValue, TypeAdapter
 
 from airflow_provider_dds.triggers import dds as triggers
+from tests.support.versions import (
+    AIRFLOW,
+    HAS_TASK_STATE_STORE,
+    TRIGGER_FAIL_REPR,
+    TRIGGER_TIMEOUT,
+    AirflowRescheduleException,
+    first_rescheduled_at,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_dds.emulator import ManualClock
@@ -31,7 +36,8 @@ class Store(dict):
     """Airflow's task state store: JSON values that outlive a try."""
 
     def set(self, key: str, value: Any) -> None:
-        self[key] = TypeAdapter(JsonValue).validate_python(value)
+        assert json.loads(json.dumps(value, allow_nan=False)) == value
+        self[key] = value
 
 
 @dataclass
@@ -41,14 +47,19 @@ class TaskInstance:
     max_tries: int = 0
     try_number: int = 1
     map_index: int = -1
+    dag_id: str = "tests"
+    task_id: str = "task"
+    run_id: str = "run"
     xcoms: dict[str, Any] = field(default_factory=dict)
     first_reschedule: datetime | None = None
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
 
-    def get_first_reschedule_date(self, _: Any) -> datetime | None:
-        return self.first_reschedule
+    if AIRFLOW >= (3, 0):
+
+        def get_first_reschedule_date(self, _: Any) -> datetime | None:
+            return self.first_reschedule
 
 
 @dataclass
@@ -62,7 +73,7 @@ class Run:
 
     task: Any
     clock: ManualClock
-    store: Store | None = field(default_factory=Store)
+    store: Store | None = field(default_factory=lambda: Store() if HAS_TASK_STATE_STORE else None)
     ti: TaskInstance = field(default_factory=TaskInstance)
     deferrals: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -73,11 +84,12 @@ class Run:
     def once(self) -> Any:
         """Run one try to its end; return the result or raise what ends it."""
         while True:
+            began = moment(self.clock)
             try:
                 return self._work("execute")
             except AirflowRescheduleException:
                 if self.ti.first_reschedule is None:
-                    self.ti.first_reschedule = moment(self.clock)
+                    self.ti.first_reschedule = began
                 self.clock.advance(self.worker._next_wait)
 
     def retry(self) -> Any:
@@ -124,9 +136,10 @@ class Run:
         self.worker = copy.deepcopy(self.task)
         self.set_up_worker(self.worker)
         try:
-            if kwargs is None:
-                return self.worker.execute(self.context())
-            return self.worker.resume_execution(method, kwargs, self.context())
+            with first_rescheduled_at(self.ti.first_reschedule):
+                if kwargs is None:
+                    return self.worker.execute(self.context())
+                return self.worker.resume_execution(method, kwargs, self.context())
         except TaskDeferred as deferral:
             if deferral.kwargs or deferral.timeout is None:
                 raise AssertionError("a deferral needs a timeout, and its state belongs to the trigger") from None
@@ -135,7 +148,7 @@ class Run:
         try:
             return self._work(wait.method_name, {"event": self._wait(wait.trigger)})
         except DeferralTimeout:
-            return self._work(TRIGGER_FAIL_REPR, {"error": TriggerFailureReason.TRIGGER_TIMEOUT.value})
+            return self._work(TRIGGER_FAIL_REPR, {"error": TRIGGER_TIMEOUT})
 
     def _wait(self, trigger: Any) -> dict[str, Any]:
         path, kwargs = trigger.serialize()

@@ -8,12 +8,13 @@ from itertools import product
 
 import jinja2
 import pytest
-from airflow.sdk import DAG, BaseOperator
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
 from airflow_provider_dds.exceptions import DdsConfigurationError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
+from tests.support.versions import needs_timeout_of_none
 
 NAN, INF = float("nan"), float("inf")
 NO_SPAN = [0, 0.0, -1, -0.5, timedelta(0), timedelta(seconds=-1), NAN, INF, -INF, True, False, "60", "", [60], {}]
@@ -148,7 +149,7 @@ def test_operator_takes_all_that_has_a_meaning(arguments):
         {"confirm_timeout": 0},
         {"not_found_grace": 0},
         {"not_found_grace": timedelta(minutes=5)},
-        {"timeout": None},
+        pytest.param({"timeout": None}, marks=needs_timeout_of_none),
         {"max_wait": None},
         {"max_wait": 60},
         {"max_wait": timedelta(minutes=5), "exponential_backoff": True},

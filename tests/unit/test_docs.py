@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from airflow.sdk import Connection
+from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_dds.connection import AUTH_TYPES, settings_from
 from airflow_provider_dds.operations import (
@@ -19,6 +19,7 @@ from airflow_provider_dds.operations import (
     describe_db_instance,
     describe_history_tasks,
 )
+from tests.support.versions import connection_from_uri
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -44,8 +45,7 @@ def test_connections_in_the_readme_are_read_as_it_says() -> None:
     values = re.findall(r"AIRFLOW_CONN_DDS_DEFAULT='(.+)'", README)
     assert len(values) == 2
     for value in values:
-        read = Connection.from_json if value.startswith("{") else Connection.from_uri
-        connection = read(value, "dds_default")
+        connection = (Connection.from_json if value.startswith("{") else connection_from_uri)(value, "dds_default")
         settings = settings_from(
             conn_id="dds_default",
             login=connection.login,

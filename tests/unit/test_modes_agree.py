@@ -1,4 +1,7 @@
-"""Poke, reschedule and deferrable mode come to the same end at the same time, whatever there is to see."""
+"""Poke, reschedule and deferrable mode come to the same end at the same time, whatever there is to see.
+
+Reschedule mode has a task state store here on every Airflow; what it lacks without one, test_airflow_versions.py shows.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from airflow.sdk.bases import sensor as airflow_sensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +18,8 @@ from airflow_provider_dds.models import BackupJob, BackupSet
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.verdict import Look
 from airflow_provider_dds.watch import BackupWatch
-from tests.support.runner import Run
+from tests.support.runner import Run, Store
+from tests.support.versions import airflow_sensor
 
 BEGIN = 1_800_000_000.0
 MODES = ({"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True})
@@ -68,7 +71,7 @@ def end(story: list[tuple[int, Look]], **arguments: Any) -> tuple[str, str, floa
     ):
         task = DdsBackupSensor(task_id="wait", db_instance_id="dds-1", backup_job_id="17", **arguments)
         try:
-            result: Any = Run(task, clock).once()
+            result: Any = Run(task, clock, Store()).once()
         except Exception as error:
             result = error
     return type(result).__name__, str(result), clock.now - BEGIN

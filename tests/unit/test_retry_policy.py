@@ -6,8 +6,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from airflow.sdk import DAG
-from airflow.sdk.definitions import retry_policy as policies
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_dds import exceptions, retry_policy
 from airflow_provider_dds.exceptions import (
@@ -31,7 +30,9 @@ from airflow_provider_dds.exceptions import (
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.retry_policy import default_retry_policy
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
+from tests.support.versions import retry_policies
 
+policies = retry_policies()
 FAIL, RETRY, DEFAULT = policies.RetryAction.FAIL, policies.RetryAction.RETRY, policies.RetryAction.DEFAULT
 FIVE_MINUTES = timedelta(minutes=5)
 
