@@ -10,7 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutcomeUnknownError
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsBackupOutcomeUnknownError,
+    DdsInvalidRequestError,
+    DdsNotFoundError,
+)
 from airflow_provider_dds.models import FAILED, SUCCESS, BackupJob, BackupSet, DBInstance, HistoryTask, Layout
 from airflow_provider_dds.operations import (
     Steps,
@@ -270,13 +275,13 @@ def _sets_since(instance: DBInstance, since: datetime) -> Steps[list[BackupSet]]
 
 
 def _tasks_since(db_instance_id: str, since: datetime, until: datetime) -> Steps[list[HistoryTask]]:
-    """List manual backups of the task centre; the permission for it is optional."""
+    """List manual backups of the task centre; that it may be asked, and knows the instance, is optional."""
     listing = describe_history_tasks(
         db_instance_id, from_start_time=since, to_start_time=until + timedelta(seconds=SKEW_ALLOWANCE)
     )
     try:
         found, _ = yield from collect(listing)
-    except DdsAccessDeniedError:
+    except (DdsAccessDeniedError, DdsInvalidRequestError, DdsNotFoundError):
         return []
     return found
 

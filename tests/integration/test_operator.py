@@ -368,6 +368,16 @@ def test_record_holds_no_secret(service, operator):
     assert service.access_key_secret not in kept
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("Forbidden.RAM", 403), ("InvalidParameter", 400), ("InvalidAction.NotFound", 404), ("OperationDenied", 403)],
+)
+def test_task_centre_that_cannot_be_asked_is_no_obstacle(service, operator, code, status):
+    service.add_fault("error", code=code, status=status, action="DescribeHistoryTasks", times=None)
+    service.add_fault("reset_after", action="CreateBackup")
+    assert operator().once() == backups(service)[0].job_id
+
+
 def test_kill_says_that_the_backup_goes_on(service, operator, logged):
     run = operator()
     job_id = run.once()
