@@ -286,6 +286,7 @@ def test_what_is_not_loaded_is_installed_under_that_name(name):
 
 def test_metadata_can_be_read_while_airflow_is_being_imported() -> None:
     """Airflow reads every provider's metadata when it needs it first, which may be in the middle of an import."""
-    code = "import sys, airflow_provider_dds.get_provider_info as i; i.get_provider_info(); print('airflow' in sys.modules)"
+    code = "import sys, airflow_provider_dds.get_provider_info as it; it.get_provider_info(); "
+    code += "print('airflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
