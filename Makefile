@@ -34,6 +34,9 @@ format: $(READY) ## tidy the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(READY) ## build the documentation into build/site, and check its links
+	@$(BIN)/python -m dev.docs
+
 package: $(READY) ## build wheel and sdist into dist/, check them, and install the wheel into an empty environment
 	@$(BIN)/python -m dev.package
 
@@ -53,4 +56,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast faults lint format package constraints clean
+.PHONY: always help venv demo test test-fast faults lint format docs package constraints clean

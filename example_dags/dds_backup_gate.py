@@ -22,7 +22,7 @@ from airflow_provider_dds.sensors.dds import DdsBackupSensor
     tags=["dds", "example"],
 )
 def dds_backup_gate():
-    # [START howto_dds_backup_gate]
+    # --8<-- [start:howto_dds_backup_gate]
     create_backup = DdsCreateBackupOperator(
         task_id="create_backup",
         db_instance_id="{{ params.db_instance_id }}",
@@ -36,7 +36,7 @@ def dds_backup_gate():
         poke_interval=30,
         timeout=timedelta(hours=6),
     )
-    # [END howto_dds_backup_gate]
+    # --8<-- [end:howto_dds_backup_gate]
 
     @task
     def migrate(backup: dict):

@@ -22,7 +22,7 @@ from airflow_provider_dds.sensors.dds import DdsBackupSensor
     tags=["dds", "example"],
 )
 def dds_backup_gate_deferrable():
-    # [START howto_dds_backup_gate_deferrable]
+    # --8<-- [start:howto_dds_backup_gate_deferrable]
     create_backup = DdsCreateBackupOperator(
         task_id="create_backup",
         db_instance_id="{{ params.db_instance_id }}",
@@ -36,7 +36,7 @@ def dds_backup_gate_deferrable():
         poke_interval=5,
         timeout=timedelta(hours=6),
     )
-    # [END howto_dds_backup_gate_deferrable]
+    # --8<-- [end:howto_dds_backup_gate_deferrable]
 
     @task
     def migrate(backup: dict):

@@ -26,7 +26,7 @@ def dds_nightly_fleet():
     def fleet() -> list[str]:
         return Variable.get("dds_fleet", default=DEMO_FLEET, deserialize_json=True)
 
-    # [START howto_dds_nightly_fleet]
+    # --8<-- [start:howto_dds_nightly_fleet]
     @task_group
     def back_up(db_instance_id):
         create_backup = DdsCreateBackupOperator(task_id="create_backup", db_instance_id=db_instance_id)
@@ -50,7 +50,7 @@ def dds_nightly_fleet():
 
     instances = fleet()
     report(instances, back_up.expand(db_instance_id=instances))
-    # [END howto_dds_nightly_fleet]
+    # --8<-- [end:howto_dds_nightly_fleet]
 
 
 dds_nightly_fleet()
