@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 
-from tests.faults.search import search
+from airflow_provider_dds.emulator import JobOutcome, Readings
+from tests.faults.report import Report
+from tests.faults.schedule import Schedule, Strike
+from tests.faults.search import play, search
 
 SLICE = 150
 
@@ -16,3 +20,16 @@ def test_promises_hold_whatever_strikes(world, capsys):
     with capsys.disabled():
         print(f"\n{report}")
     assert report.schedules >= SLICE
+
+
+def test_backup_that_nothing_ever_showed_is_the_only_one_that_may_be_made_twice(world):
+    report = Report(seed=0)
+    unseen = Readings(new_row_delay_seconds=400, set_lag_seconds=100_000, history="hidden")
+    lost = (Strike("reset_after", "CreateBackup"),)
+    schedule = Schedule(readings=unseen, outcomes=(JobOutcome(seconds=20),), strikes=lost)
+    play(world, schedule, report)
+    assert report.counts["backups made"] == 2
+    assert sum(report.excluded.values()) == 1
+    play(world, replace(schedule, readings=replace(unseen, history="job_id")), report)
+    assert report.counts["backups made"] == 3
+    assert sum(report.excluded.values()) == 1
