@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.cli.cli_parser import get_parser as airflow_parser
 from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_dds.connection import AUTH_TYPES, settings_from
+from airflow_provider_dds.emulator.cli import parser as emulator_parser
 from airflow_provider_dds.operations import (
     create_backup,
     describe_backup_tasks,
@@ -21,13 +25,29 @@ from airflow_provider_dds.operations import (
 )
 from tests.support.versions import connection_from_uri
 
+if TYPE_CHECKING:
+    from airflow_provider_dds.connection import DdsSettings
+
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+README, CHINESE = (ROOT / "README.md").read_text().split("## 简体中文\n")
+CONNECTION = (ROOT / "docs" / "connection.md").read_text()
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def settings_of(connection: Connection) -> DdsSettings:
+    return settings_from(
+        conn_id="dds_default",
+        login=connection.login,
+        password=connection.password,
+        host=connection.host,
+        port=connection.port,
+        schema=connection.schema,
+        extra=connection.extra,
+    )
 
 
 def test_gate_in_15_lines_is_the_example_that_the_tests_run() -> None:
@@ -46,15 +66,7 @@ def test_connections_in_the_readme_are_read_as_it_says() -> None:
     assert len(values) == 2
     for value in values:
         connection = (Connection.from_json if value.startswith("{") else connection_from_uri)(value, "dds_default")
-        settings = settings_from(
-            conn_id="dds_default",
-            login=connection.login,
-            password=connection.password,
-            host=connection.host,
-            port=connection.port,
-            schema=connection.schema,
-            extra=connection.extra,
-        )
+        settings = settings_of(connection)
         assert connection.conn_type == "dds"
         assert (settings.auth_type, settings.region_id) == ("access_key", "cn-hangzhou")
 
@@ -90,3 +102,118 @@ def test_ram_policy_allows_every_operation() -> None:
 def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+# --- the section in Chinese -------------------------------------------------------------------------------------------
+
+
+def fenced(text: str) -> list[tuple[str, str]]:
+    """Return language and text of each code block, without the remarks behind shell commands."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(language, re.sub(r" +# .*$", "", block, flags=re.MULTILINE)) for language, block in found]
+
+
+def inline(text: str) -> set[str]:
+    return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)))
+
+
+def test_section_in_chinese_has_the_commands_and_code_of_the_english_one() -> None:
+    assert fenced(CHINESE) == fenced(README)
+
+
+def test_section_in_chinese_names_what_the_english_one_names() -> None:
+    assert inline(CHINESE) == inline(README)
+
+
+def test_section_in_chinese_has_the_tables_and_links_of_the_english_one() -> None:
+    def sizes(text: str) -> list[int]:
+        return [len(table.splitlines()) for table in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)]
+
+    def links(text: str) -> set[str]:
+        return set(re.findall(r"\]\(([^)#]+[^)]*)\)", text))
+
+    assert sizes(CHINESE) == sizes(README)
+    assert links(CHINESE) == links(README)
+
+
+# --- code on the pages ------------------------------------------------------------------------------------------------
+
+TESTED_ELSEWHERE = {"troubleshooting.md": "test_troubleshooting.py", "emulator.md": "test_emulator_docs.py"}
+CODE = [(page, *block) for page in PAGES for block in fenced(page.read_text())]
+
+
+def code(language: str) -> list[Any]:
+    found = [pytest.param(text, id=f"{page.name}-{number}") for number, (page, kind, text) in enumerate(CODE)
+             if kind == language and page.name not in TESTED_ELSEWHERE]  # fmt: skip
+    assert found
+    return found
+
+
+def test_code_is_in_a_language_that_is_tested() -> None:
+    assert {language for page, language, _ in CODE if page.name not in TESTED_ELSEWHERE} == {
+        "console",
+        "json",
+        "python",
+    }
+
+
+@pytest.mark.parametrize("text", code("python"))
+def test_python_on_the_pages_comes_from_an_example(text: str) -> None:
+    examples = {path.name: path.read_text() for path in (ROOT / "example_dags").glob("*.py")}
+    if text in examples.values() or text == 'pytest_plugins = ["airflow_provider_dds.emulator.pytest_plugin"]\n':
+        return
+    [(name, section)] = re.findall(r'^--8<-- "example_dags/(\w+\.py)(?::(\w+))?"$', text.strip(), re.MULTILINE)
+    assert text.count("\n") == 1
+    for end in ("start", "end") if section else ():
+        assert examples[name].count(f"# --8<-- [{end}:{section}]") == 1
+
+
+@pytest.mark.parametrize("text", [each for each in code("json") if "conn_type" in each.values[0]])
+def test_connections_on_the_pages_are_right(text: str) -> None:
+    settings = settings_of(Connection.from_json(text, "dds_default"))
+    assert settings.region_id == "cn-hangzhou"
+
+
+def test_each_auth_type_has_an_example_with_fields_that_it_takes() -> None:
+    sections = re.findall(r"^### (\w+)\n(.*?)(?=^#)", CONNECTION, re.MULTILINE | re.DOTALL)
+    shown = {name: json.loads(dict(fenced(text))["json"]) for name, text in sections}
+    assert list(shown) == list(AUTH_TYPES)
+    for name, example in shown.items():
+        assert example["extra"]["auth_type"] == name
+
+
+@pytest.mark.parametrize("text", code("console"))
+def test_commands_on_the_pages_exist(text: str) -> None:
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    commands = [line.removeprefix("$ ") for line in text.replace("\\\n", " ").splitlines() if line.startswith("$ ")]
+    assert commands
+    for words in (shlex.split(command, comments=True) for command in commands):
+        while re.match(r"[A-Z_]+=", words[0]) and len(words) > 1:
+            del words[0]
+        if words[0] == "make":
+            assert words[1] in targets
+        elif words[0] == "airflow":
+            airflow_parser().parse_args(words[1:])
+        elif words[:2] == ["python", "-m"]:
+            assert words[2] == "airflow_provider_dds.emulator"
+            emulator_parser().parse_args(words[3:])
+        else:
+            assert words[0] in ("export", "pip", "pip-audit", "pre-commit")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_make_targets_in_the_text_exist(page: Path) -> None:
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`make ([a-z-]+)", page.read_text())) <= set(targets)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_pages_include_what_is_there(page: Path) -> None:
+    for name, section in re.findall(r'^--8<-- "([^":]+)(?::([\w-]+))?"$', page.read_text(), re.MULTILINE):
+        assert not section or f"[start:{section}]" in (ROOT / name).read_text()
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    named = set(re.findall(r": ([a-z/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages == named - {"changelog.md", "contributing.md", "security.md"}
