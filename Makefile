@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 picks another Python (3.10 or newer)"
 
 venv: $(READY) ## set up .venv: Airflow, this package, the tools
@@ -14,10 +14,13 @@ demo: $(READY) ## watch Airflow wait for a MongoDB backup (about a minute); UI=1
 	@$(BIN)/python -m dev.demo $(if $(filter-out 0,$(UI)),--ui)
 
 test: $(READY) ## run all tests: unit, emulator, integration, and end to end on a real Airflow
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not standalone" $(ARGS)
 
 test-fast: $(READY) ## run the tests that need no running Airflow
-	@$(BIN)/python -m pytest -m "not e2e" $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e and not standalone" $(ARGS)
+
+test-standalone: $(READY) ## kill tasks, workers and triggerers of a real Airflow at the worst moments (4 minutes)
+	@$(BIN)/python -m pytest -m standalone $(ARGS)
 
 faults: $(READY) ## search for faults that break a promise; SCHEDULES=2000 many, SEED=... plays those of a seed again
 	@$(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) $(if $(SEED),--seed $(SEED))
@@ -56,4 +59,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast faults lint format docs package constraints clean
+.PHONY: always help venv demo test test-fast test-standalone faults lint format docs package constraints clean
