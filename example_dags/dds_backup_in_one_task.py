@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import Asset, dag, task
+from airflow.providers.common.compat.sdk import Asset
+from airflow.sdk import dag, task
 
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 

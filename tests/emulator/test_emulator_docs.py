@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
+from types import SimpleNamespace
 from typing import get_args
+from urllib.request import Request, urlopen
 
 import pytest
 from emulator_calls import ROOT
 
-from airflow_provider_dds.emulator import Fault, InstanceKind, JobOutcome, Metadata, Readings, Role, Scenario, cli
+from airflow_provider_dds.emulator import (
+    Emulator,
+    Fault,
+    InstanceKind,
+    JobOutcome,
+    Metadata,
+    Readings,
+    Role,
+    Scenario,
+    cli,
+)
 from airflow_provider_dds.emulator.faults import FaultKind
 from airflow_provider_dds.emulator.operations import OPERATIONS
 from airflow_provider_dds.emulator.sts import KEYLESS_ACTIONS, STS_ACTIONS
+from airflow_provider_dds.hooks.dds import DdsHook
 
 PAGE = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
 
@@ -65,3 +80,52 @@ def test_scenario_of_the_page_is_valid():
     scenario = Scenario.from_json(json.loads(example))
     assert set(json.loads(example)) == set(Scenario.__dataclass_fields__)
     assert scenario.instances[0].shards == 3
+
+
+PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_every_python_block_is_run_below():
+    assert len(PYTHON) == 4
+    assert "pytest_plugins" in PYTHON[0]
+
+
+def test_example_test_passes(monkeypatch):
+    class MyDag:
+        def test(self):
+            hook = DdsHook()
+            job = hook.create_backup("dds-demo-replica")
+            while (row := hook.get_backup_job("dds-demo-replica", job)) and row.status != "Failed":
+                time.sleep(0.05)
+            return SimpleNamespace(state="failed")
+
+    names = {"my_dag": MyDag()}
+    exec(compile(PYTHON[1], "page", "exec"), names)
+    with Emulator(speed=1000) as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", emulator.connection_json())
+        names["test_my_dag"](emulator)
+
+
+def test_example_of_the_class_runs(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", "set by the example")
+    names = {"os": os}
+    exec(compile(PYTHON[2], "page", "exec"), names)
+    assert names["emu"].service.readings.set_lag_seconds == 120
+
+
+def test_example_of_a_role_opens_the_emulator(monkeypatch):
+    with Emulator() as emulator:
+        names = {"emulator": emulator, "Role": Role}
+        exec(compile(PYTHON[3], "page", "exec"), names)
+        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(names["connection"]))
+        assert DdsHook().describe_db_instance("dds-demo-replica")
+        assert emulator.calls("CredentialsURI") == 1
+
+
+def test_curl_commands_get_the_answers_of_the_page():
+    commands = re.findall(r"^\$ curl -d '(.+)' http://127\.0\.0\.1:8180(\S+)\n(\{.*\})$", PAGE, re.MULTILINE)
+    assert commands
+    with Emulator() as emulator:
+        for body, path, answer in commands:
+            with urlopen(Request(emulator.url + path, data=body.encode())) as got:
+                assert json.loads(got.read()) == json.loads(answer)
