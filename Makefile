@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PICTURES ?= docs/images
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +22,10 @@ test-fast: $(READY) ## run the tests that need no running Airflow
 
 test-standalone: $(READY) ## kill tasks, workers and triggerers of a real Airflow at the worst moments (4 minutes)
 	@$(BIN)/python -m pytest -m standalone $(ARGS)
+
+test-browser: $(READY) ## try the connection form and a run in headless Chromium, and take the pictures in docs/images
+	@$(BIN)/python -m dev.browser
+	@PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/browser $(ARGS)
 
 faults: $(READY) ## search for faults that break a promise; SCHEDULES=2000 many, SEED=... plays those of a seed again
 	@$(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) $(if $(SEED),--seed $(SEED))
@@ -59,4 +64,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast test-standalone faults lint format docs package constraints clean
+.PHONY: always help venv demo test test-fast test-standalone test-browser faults lint format docs package constraints clean

@@ -64,16 +64,24 @@ def has_ensurepip():
 
 def add_ensurepip():
     """Install Debian's package for virtual environments, or say which command does."""
-    package = f"python{version()}-venv"
+    lack = "this Python cannot make virtual environments yet"
+    add_debian_package(f"python{version()}-venv", lack, has_ensurepip)
+
+
+def add_debian_package(package, lack, is_there):
+    """Install a package of Debian's, or say which command does.
+
+    lack says what is wrong without it, is_there whether it did help.
+    """
     command = f"apt-get update && apt-get install -y {package}"
     if not shutil.which("apt-get"):
-        stop("this Python has no 'ensurepip': install your system's package for Python virtual environments")
+        stop(f"{lack}: install what your system has for Debian's package {package}")
     if os.geteuid() != 0:
-        stop(f"this Python cannot make virtual environments yet; run once:\n    sudo sh -c '{command}'")
-    say(f"this Python cannot make virtual environments yet: installing {package}")
+        stop(f"{lack}; run once:\n    sudo sh -c '{command}'")
+    say(f"{lack}: installing {package}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True)
-    if done.returncode or not has_ensurepip():
+    if done.returncode or not is_there():
         stop(f"that did not work; run it yourself and try again:\n    {command}\n{done.stdout}{done.stderr}")
 
 
