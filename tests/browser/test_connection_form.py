@@ -161,6 +161,7 @@ def test_secret_in_the_extra(page: Page, box: AirflowBox) -> None:
     connections.edit(name)
     connections.show_extra_fields()
     expect(connections.extra("security_token")).to_have_value(MASK)
+    expect(connections.extra("network")).to_have_count(0)  # as docs/connection.md says
     connections.extra("region_id").fill("cn-shanghai")
     connections.save()
 
