@@ -6,8 +6,10 @@ make docs
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -39,25 +41,25 @@ class Page(HTMLParser):
 def main() -> int:
     """Build, check, and say what was done."""
     began = time.monotonic()
-    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "true", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "--quiet"]
-    if subprocess.run(command, cwd=ROOT, env=quiet, check=False).returncode:
-        print("==> the documentation does not build; the warnings are above", file=sys.stderr)
-        return 1
-    pages, links, broken = check(SITE)
-    for line in broken:
-        print(line, file=sys.stderr)
-    if broken:
-        print(f"==> {len(broken)} broken links", file=sys.stderr)
-        return 1
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "true"}
+    SITE.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=SITE.parent
+    ) as scratch:  # what does not hold never takes the place of what did
+        built = Path(scratch) / "site"
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(built)]
+        if subprocess.run(command, cwd=ROOT, env=quiet, check=False).returncode:
+            print("==> the documentation does not build; the warnings are above", file=sys.stderr)
+            return 1
+        pages, links, broken = check(built)
+        if broken:
+            print("\n".join([*broken, f"==> {len(broken)} broken links"]), file=sys.stderr)
+            return 1
+        shutil.rmtree(SITE, ignore_errors=True)
+        built.rename(SITE)
     seconds = time.monotonic() - began
-    print(f"==> build/site: {pages} pages, {links} links inside it, all good, in {seconds:.0f} s; see {index()}")
+    print(f"==> {pages} pages, {links} links inside them, all good, in {seconds:.0f} s: build/site/index.html")
     return 0
-
-
-def index() -> str:
-    """Return the first page, as a person names it."""
-    return str((SITE / "index.html").relative_to(ROOT))
 
 
 def check(site: Path) -> tuple[int, int, list[str]]:
