@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dev.airflow_api import Json
     from dev.airflow_box import AirflowBox
 
-SOON = 90.0
+SOON = 120.0
 """Seconds for anything that takes a few on an idle machine."""
 
 

@@ -54,7 +54,7 @@ class Fleet:
             lambda: [sensor["state"] for sensor in self.sensors()],
             "all sensors to wait in the triggerer",
             until=lambda states: states == ["deferred"] * len(self.jobs),
-            timeout=180,
+            timeout=300,
             interval=1,
         )
         self.wait_until_looked_at(list(self.jobs))
@@ -69,7 +69,7 @@ class Fleet:
             jobs = [self.jobs[instance] for instance in instances]
             return [job_id for job_id in jobs if len(looks[job_id]) == len(before[job_id])]
 
-        wait_for(untouched, "a look at each job", until=lambda left: not left, timeout=90, interval=1)
+        wait_for(untouched, "a look at each job", until=lambda left: not left, timeout=120, interval=1)
 
     def end_backups(self, instances: list[str]) -> None:
         for instance in instances:
@@ -77,7 +77,7 @@ class Fleet:
 
     def finish(self) -> None:
         """See each sensor succeed with its own job, not before its end, in one try, with few looks."""
-        assert self.box.api.wait_for_run("fleet", self.run_id, timeout=180, on_look=self.box.check) == "success"
+        assert self.box.api.wait_for_run("fleet", self.run_id, timeout=300, on_look=self.box.check) == "success"
         looks = self.looks()
         for sensor, (instance, job_id) in zip(self.sensors(), self.jobs.items(), strict=True):
             [job] = self.box.emulator.jobs(instance)
