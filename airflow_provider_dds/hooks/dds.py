@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_dds import operations
-from airflow_provider_dds.api_errors import Repeat, repeat_for
 from airflow_provider_dds.compat import amask_secrets, connection_of, mask_secrets, masker_on
 from airflow_provider_dds.connection import DdsSettings, settings_from, unknown_extra_fields
 from airflow_provider_dds.console import console_url
@@ -21,31 +18,21 @@ from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsConfigurationError,
     DdsError,
-    DdsResponseError,
-    DdsThrottledError,
 )
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
-from airflow_provider_dds.hooks import sdk
+from airflow_provider_dds.hooks import sdk, sending
 from airflow_provider_dds.operations import Answer, Request, Steps
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from alibabacloud_dds20151201.client import Client
-    from tenacity.wait import wait_base
 
     from airflow_provider_dds.models import BackupJob, BackupSet, DBInstance, HistoryTask
 
 
 T = TypeVar("T")
 Pages = Generator[Request[Any], Answer[Any], None]
-
-ATTEMPTS = 5
-"""Most calls for one read, or for one create whose request certainly was not executed."""
-RETRY_SECONDS = 30.0
-"""No further attempt is begun once this many seconds have passed since the first."""
-POOL_SIZE = 8
-"""Most calls that all triggers of a process have under way at once."""
 
 
 class DdsHook(BaseHook):
@@ -369,8 +356,8 @@ class DdsHook(BaseHook):
         from tenacity import Retrying
 
         settings = self._load()
-        retrying = Retrying(sleep=self._sleep, **_retry_options(request))
-        return retrying(_send, settings, request)
+        retrying = Retrying(sleep=self._sleep, **sending.retry_options(request))
+        return retrying(sending.send, settings, request)
 
     async def _acall(self, request: Request[T]) -> Answer[T]:
         from tenacity import AsyncRetrying
@@ -379,9 +366,9 @@ class DdsHook(BaseHook):
         loop = asyncio.get_running_loop()
 
         async def send() -> Answer[T]:
-            return await loop.run_in_executor(_pool(), _send, settings, request, masker_on(loop))
+            return await loop.run_in_executor(sending.pool(), sending.send, settings, request, masker_on(loop))
 
-        return await AsyncRetrying(sleep=self._asleep, **_retry_options(request))(send)
+        return await AsyncRetrying(sleep=self._asleep, **sending.retry_options(request))(send)
 
     def _load(self) -> DdsSettings:
         if self._settings is None:
@@ -424,46 +411,6 @@ class DdsHook(BaseHook):
         if connection.conn_type == CONN_TYPE and (unknown := unknown_extra_fields(connection.extra)):
             self.log.warning("Connection %r: fields of extra not read: %s.", self.dds_conn_id, ", ".join(unknown))
         return settings
-
-
-def _send(
-    settings: DdsSettings, request: Request[T], mask: Callable[[Iterable[str]], None] = mask_secrets
-) -> Answer[T]:
-    body = sdk.call(sdk.client_for(settings), settings, request.action, request.query, mask)
-    request_id = str(body.get("RequestId") or "")
-    try:
-        return Answer(request.parse(body), request_id)
-    except DdsResponseError as error:
-        raise DdsResponseError(
-            f"{sdk.call_name(request.action, request.db_instance_id)} was answered in a shape that cannot be trusted: "
-            f"{error} If it goes on, ask the support of Alibaba Cloud with the request id. Request id: "
-            f"{request_id or 'none'}."
-        ) from None
-
-
-def _retry_options(request: Request[Any]) -> dict[str, Any]:
-    """Return tenacity's options: reads are repeated on all that passes, a create only if it was not executed."""
-    from tenacity import retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
-
-    repeatable = (Repeat.ANY,) if request.creates else (Repeat.ANY, Repeat.READS)
-    backoff: wait_base = wait_random_exponential(multiplier=0.5, max=10)
-
-    def wait(state: Any) -> float:
-        error = state.outcome.exception()
-        asked = error.retry_after if isinstance(error, DdsThrottledError) else None
-        return max(backoff(state), asked or 0.0)
-
-    return {
-        "retry": retry_if_exception(lambda error: repeat_for(error) in repeatable),
-        "wait": wait,
-        "stop": stop_after_attempt(ATTEMPTS) | stop_before_delay(RETRY_SECONDS),
-        "reraise": True,
-    }
-
-
-@lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=POOL_SIZE, thread_name_prefix="dds")
 
 
 def _of_id(jobs: list[BackupJob], backup_job_id: str) -> BackupJob | None:

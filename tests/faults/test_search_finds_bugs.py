@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_dds import look, verdict, watch
 from airflow_provider_dds.creation import CreateRecord
 from airflow_provider_dds.hooks import dds as hooks
+from airflow_provider_dds.hooks import sending
 from airflow_provider_dds.operators import dds as operators
 from tests.faults.invariants import BrokenError
 from tests.faults.search import search
@@ -29,8 +30,8 @@ def finds(world):
 
 
 def test_create_that_is_repeated_blindly(finds, monkeypatch):
-    original = hooks._retry_options
-    monkeypatch.setattr(hooks, "_retry_options", lambda request: original(replace(request, creates=False)))
+    original = sending.retry_options
+    monkeypatch.setattr(sending, "retry_options", lambda request: original(replace(request, creates=False)))
     finds("at most one backup a run|the job id is one of its own|every error has a cause")
 
 
@@ -75,7 +76,7 @@ def test_deadline_that_is_forgotten(finds, monkeypatch):
 
 
 def test_error_without_its_request(finds, monkeypatch):
-    original = hooks._send
+    original = sending.send
 
     def terse(settings, request):
         try:
@@ -84,7 +85,7 @@ def test_error_without_its_request(finds, monkeypatch):
             error.args = (f"{request.action} failed",)
             raise
 
-    monkeypatch.setattr(hooks, "_send", terse)
+    monkeypatch.setattr(sending, "send", terse)
     finds("every failure names what and where")
 
 

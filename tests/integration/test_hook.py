@@ -21,9 +21,9 @@ from airflow_provider_dds.exceptions import (
     DdsThrottledError,
     DdsTransportError,
 )
-from airflow_provider_dds.hooks import dds as hook_module
-from airflow_provider_dds.hooks import sdk
-from airflow_provider_dds.hooks.dds import ATTEMPTS, DdsHook
+from airflow_provider_dds.hooks import sdk, sending
+from airflow_provider_dds.hooks.dds import DdsHook
+from airflow_provider_dds.hooks.sending import ATTEMPTS
 from tests.integration.conftest import REPLICA
 
 
@@ -204,7 +204,7 @@ def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service,
         hook = DdsHook()
         calls = [asyncio.ensure_future(hook.adescribe_backup_tasks(REPLICA)) for _ in range(40)]
         turns = 0
-        while under_way[0] < hook_module.POOL_SIZE:
+        while under_way[0] < sending.POOL_SIZE:
             await asyncio.sleep(0)
             turns += 1
         assert not any(call.done() for call in calls)
@@ -213,7 +213,7 @@ def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service,
         return turns
 
     assert asyncio.run(ask()) > 0
-    assert most[0] == hook_module.POOL_SIZE
+    assert most[0] == sending.POOL_SIZE
 
 
 @pytest.mark.parametrize(

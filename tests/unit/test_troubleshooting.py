@@ -12,7 +12,7 @@ from airflow_provider_dds.api_errors import TABLE, Repeat, repeat_for, rule_for
 from airflow_provider_dds.creation import SETTLE_GRACE
 from airflow_provider_dds.emulator import Emulator
 from airflow_provider_dds.exceptions import DdsError, DdsResponseError, DdsTransportError
-from airflow_provider_dds.hooks.dds import ATTEMPTS, RETRY_SECONDS
+from airflow_provider_dds.hooks.sending import ATTEMPTS, RETRY_SECONDS
 from airflow_provider_dds.operators.dds import RECORD_KEY
 from airflow_provider_dds.retry_policy import AT_ONCE, SPACE, SPACED_OUT
 
