@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
+
+
+UNLISTED = {"dds-demo-local", "dds-demo-standalone"}
+ALL_KINDS = ["dds-demo-replica", "dds-demo-cluster", "dds-demo-sharded", *sorted(UNLISTED)]
 
 
 class Example(NamedTuple):
@@ -41,7 +46,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, example_dags: Path) ->
         Example("dds_backup_gate", ["dds-demo-replica"], seconds=15),
         Example("dds_backup_gate_deferrable", ["dds-demo-replica"], seconds=10),
         Example("dds_backup_in_one_task", ["dds-demo-replica"], seconds=10),
-        Example("dds_nightly_fleet", ["dds-demo-replica", "dds-demo-cluster", "dds-demo-sharded"], seconds=1),
+        Example("dds_nightly_fleet", ALL_KINDS, seconds=1),
     ],
     ids=lambda example: example.dag_id,
 )
@@ -49,11 +54,16 @@ def test_example_makes_one_backup_of_each_instance_and_ends_well(
     example: Example, environment: dict[str, str], tmp_path: Path
 ) -> None:
     with Emulator(speed=300 / example.seconds) as emulator:
-        connected = {**environment, "AIRFLOW_CONN_DDS_DEFAULT": emulator.connection_json()}
+        connected = {
+            **environment,
+            "AIRFLOW_CONN_DDS_DEFAULT": emulator.connection_json(),
+            "AIRFLOW_VAR_DDS_FLEET": json.dumps(ALL_KINDS),
+        }
         run_airflow(["dags", "test", example.dag_id], connected, tmp_path)
 
         created = emulator.requests("CreateBackup")
-        looks = emulator.requests("DescribeBackupTasks")
+        tasks = emulator.requests("DescribeBackupTasks")
+        looks = tasks + emulator.requests("DescribeBackups")
         jobs = emulator.service.jobs()
 
     assert sorted(request.params["DBInstanceId"] for request in created) == sorted(example.instances)
@@ -61,3 +71,5 @@ def test_example_makes_one_backup_of_each_instance_and_ends_well(
     assert {job.status for job in jobs} == {"Finished"}
     waited_for = {(p["DBInstanceId"], p["BackupJobId"]) for p in (x.params for x in looks) if "BackupJobId" in p}
     assert waited_for == {(job.job.instance_id, job.job_id) for job in jobs}, "each gate waits for its own job"
+    if UNLISTED & set(example.instances):
+        assert not UNLISTED & {x.params["DBInstanceId"] for x in tasks}, "no call lists their running jobs"
