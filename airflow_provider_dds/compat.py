@@ -37,11 +37,14 @@ def retry_policies() -> Any:
 def first_look_at(context: Context, retries: int) -> datetime | None:
     """Return when a sensor in reschedule mode first looked since it was last cleared, None if it has not yet.
 
-    Airflow 2 keeps this look-up in a private function, which its own sensors call in the same way.
+    Airflow 2 keeps this look-up in a private function, which its own sensors call in the same way. Under
+    ``airflow dags test`` Airflow 3.0 gives it as text.
     """
     ti = context["ti"]
     if hasattr(ti, "get_first_reschedule_date"):
-        return ti.get_first_reschedule_date(context)
+        first = ti.get_first_reschedule_date(context)
+        parse = import_module("airflow.providers.common.compat.sdk").timezone.parse
+        return parse(first) if isinstance(first, str) else first
     find = import_module("airflow.sensors.base")._orig_start_date
     first = find(ti.dag_id, ti.task_id, ti.run_id, ti.map_index, (ti.max_tries or 0) - retries + 1)
     return cast("datetime | None", first)
