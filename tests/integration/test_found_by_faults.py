@@ -10,6 +10,7 @@ from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutco
 from airflow_provider_dds.operators.dds import RECORD_KEY
 from tests.integration.conftest import REPLICA
 from tests.integration.test_operator import backups
+from tests.support.runner import Store
 from tests.support.versions import needs_task_state_store
 
 
@@ -98,7 +99,7 @@ def test_backup_of_somebody_else_is_not_taken_for_one_that_failed_and_vanished(s
     service.service.next_job(REPLICA, fail_at=0, vanish=True, backup_set="none")
     run = operator()
     record = CreateRecord(0, REPLICA, None, clock.now + 3600).asking(clock.now, ())
-    run.store[RECORD_KEY] = record.to_json()
+    run.store = Store({RECORD_KEY: record.to_json()})
     hook.create_backup(REPLICA)
     clock.advance(31)
     somebody_elses = hook.create_backup(REPLICA)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, BaseOperatorLink
@@ -246,7 +246,11 @@ USERS_CALL = [
     *TRIGGERS,
     *LINKS,
     *(member for module in USERS_IMPORT for member in members(import_module(module))),
-    *(member for name in emulator.__all__ if inspect.isclass(member := getattr(emulator, name))),
+    *(
+        member
+        for name in emulator.__all__
+        if inspect.isclass(member := getattr(emulator, name)) and get_origin(member) is None
+    ),
 ]
 
 
