@@ -27,6 +27,10 @@ test-browser: $(READY) ## try the connection form and a run in headless Chromium
 	@$(BIN)/python -m dev.browser
 	@PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/browser $(ARGS)
 
+test-matrix: ## run the tests on every Airflow and Python here; AIRFLOW=3.0 PYTHON=3.12 picks
+	@[ -x $(BIN)/uv ] || $(MAKE) --no-print-directory venv PYTHON=python3
+	@$(BIN)/python -m dev.matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(filter command,$(origin PYTHON)),--python $(PYTHON:python%=%)) $(if $(ARGS),--pytest $(ARGS))
+
 faults: $(READY) ## search for faults that break a promise; SCHEDULES=2000 many, SEED=... plays those of a seed again
 	@$(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) $(if $(SEED),--seed $(SEED))
 
@@ -64,4 +68,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast test-standalone test-browser faults lint format docs package constraints clean
+.PHONY: always help venv demo test test-fast test-matrix test-standalone test-browser faults lint format docs package constraints clean

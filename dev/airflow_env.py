@@ -102,9 +102,11 @@ def server_environment(settings: AirflowSettings) -> dict[str, str]:
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{settings.url}/execution/",
         AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL="5",
         AIRFLOW__API__HOST="127.0.0.1",
+        AIRFLOW__API__WORKERS="1",  # four are the default of Airflow 3.0
         AIRFLOW__API__PORT=str(settings.port),
         AIRFLOW__API__BASE_URL=settings.url,
         AIRFLOW__API__SECRET_KEY=secrets.token_hex(16),
+        AIRFLOW__API_AUTH__JWT_ISSUER="dds-airflow",  # Airflow 3.0 has no default that its PyJWT takes
         AIRFLOW__API_AUTH__JWT_SECRET=base64.b64encode(os.urandom(64)).decode(),
         AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL="10",
         AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.3",
