@@ -153,7 +153,7 @@ class DdsCreateBackupOperator(BaseOperator):
         self.durable = arguments.flag("durable", durable)
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
-        self._backup_job_id: str | None = None
+        self._record: CreateRecord | None = None
         self._said_no_store = False
 
     def execute(self, context: Context) -> str:
@@ -199,13 +199,16 @@ class DdsCreateBackupOperator(BaseOperator):
         return self._end(context, Ending.from_json(event))
 
     def on_kill(self) -> None:
-        """Say that the backup goes on: the service has no call to cancel one."""
-        job = f"Backup job {self._backup_job_id}" if self._backup_job_id else "A backup job that was asked for"
-        self.log.warning(
-            "%s of %s goes on: the service cannot cancel it. Find it under Backup and Recovery of the instance.",
-            job,
-            self.db_instance_id,
-        )
+        """Say what becomes of the backup: the service has no call to cancel one."""
+        if self._record is None:
+            return
+        find = "the service cannot cancel it. Find it under Backup and Recovery of the instance."
+        if job_id := self._record.backup_job_id:
+            self.log.warning("Backup job %s of %s goes on: %s", job_id, self.db_instance_id, find)
+        elif self._record.in_doubt:
+            self.log.warning("A backup of %s was asked for. If it began, it goes on: %s", self.db_instance_id, find)
+        else:
+            self.log.info("No backup of %s was asked for yet.", self.db_instance_id)
 
     @property
     def hook(self) -> DdsHook:
@@ -215,6 +218,7 @@ class DdsCreateBackupOperator(BaseOperator):
 
     def _go_on(self, context: Context, record: CreateRecord) -> str:
         hook = self.hook
+        self._record = record
         try:
             while record.backup_job_id is None:
                 record = (self._ask if record.may_ask else self._settle)(context, hook, record)
@@ -222,7 +226,6 @@ class DdsCreateBackupOperator(BaseOperator):
             if self._store(context) is None:
                 raise _OutcomeUnknownForGoodError(str(error)) from None
             raise
-        self._backup_job_id = record.backup_job_id
         if not self.wait_for_completion:
             facts = {"db_instance_id": record.db_instance_id, "backup_job_id": record.backup_job_id}
             tell_outlets(self, context, facts)
@@ -262,6 +265,7 @@ class DdsCreateBackupOperator(BaseOperator):
     def _keep(self, context: Context, record: CreateRecord) -> CreateRecord:
         if (store := self._store(context)) is not None:
             store.set(RECORD_KEY, record.to_json())
+        self._record = record
         return record
 
     def _store(self, context: Context) -> Any:

@@ -431,8 +431,8 @@ def test_backup_that_the_service_itself_has_lost(service, operator):
     run = operator(wait_for_completion=True)
     said = text_of(DdsBackupNotFoundError, run.once)
     assert said == (
-        f"Backup {run.worker._backup_job_id} of {REPLICA} does not show after 5m00s of waiting: neither the job nor a "
-        "backup set of it was found for 300 s. Asked (request ids): DescribeBackupTasks (<id>), DescribeBackups "
+        f"Backup {run.worker._record.backup_job_id} of {REPLICA} does not show after 5m00s of waiting: neither the job "
+        "nor a backup set of it was found for 300 s. Asked (request ids): DescribeBackupTasks (<id>), DescribeBackups "
         "(<id>). Look under Backup and Recovery of the instance in the console: if the backup is there and good, mark "
         "this task as success; if not, clear it to make a new one."
     )

@@ -21,6 +21,7 @@ from airflow_provider_dds.exceptions import (
     DdsTimeoutError,
     DdsTransportError,
 )
+from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.operators.dds import BACKUP_XCOM, RECORD_KEY, DdsCreateBackupOperator
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from tests.integration.conftest import REPLICA
@@ -383,6 +384,34 @@ def test_kill_says_that_the_backup_goes_on(service, operator, logged):
     job_id = run.once()
     run.worker.on_kill()
     assert f"Backup job {job_id} of {REPLICA} goes on" in logged()
+
+
+def test_kill_while_the_service_is_asked_says_that_it_may_have_begun(service, operator, logged, monkeypatch):
+    run = operator()
+    create = DdsHook.create_backup
+
+    def killed_meanwhile(*args, **kwargs):
+        run.worker.on_kill()
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(DdsHook, "create_backup", killed_meanwhile)
+    run.once()
+    assert f"A backup of {REPLICA} was asked for. If it began, it goes on" in logged()
+
+
+def test_kill_before_the_service_was_asked_speaks_of_no_backup(service, operator, logged, monkeypatch):
+    run = operator(if_backup_running="wait", deferrable=False)
+    service.service.start_automatic_backup(REPLICA)
+    sleep = DdsCreateBackupOperator._sleep_within
+
+    def killed_meanwhile(worker, record):
+        worker.on_kill()
+        sleep(worker, record)
+
+    monkeypatch.setattr(DdsCreateBackupOperator, "_sleep_within", killed_meanwhile)
+    run.once()
+    assert f"No backup of {REPLICA} was asked for yet." in logged()
+    assert "goes on" not in logged()
 
 
 def test_kill_of_a_deferred_task_says_so_too(service, operator, logged):

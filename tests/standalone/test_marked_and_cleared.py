@@ -96,7 +96,7 @@ def test_marked_failed_while_it_asks_and_cleared_adopts_the_backup_of_that_reque
 
     story.mark("create", "failed")
     assert story.end() == "failed"
-    story.wait_for_log("create", f"A backup job that was asked for of {story.instance} goes on")
+    story.wait_for_log("create", f"A backup of {story.instance} was asked for. If it began, it goes on")
     story.clear("create")
 
     assert story.end() == "success"
