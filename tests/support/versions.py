@@ -69,9 +69,17 @@ def examples(target: Path) -> Path:
     return target
 
 
+def connection_from_json(text: str, conn_id: str) -> Any:
+    """Read the JSON form of a connection, which Airflow 3.0 and 3.1 read in their core alone."""
+    source: Any = Connection if hasattr(Connection, "from_json") else import_module("airflow.models").Connection
+    return source.from_json(text, conn_id)
+
+
 def connection_from_uri(uri: str, conn_id: str) -> Any:
     """Read a connection as Airflow reads the environment."""
-    return Connection.from_uri(uri, conn_id) if AIRFLOW >= (3, 0) else Connection(conn_id=conn_id, uri=uri)
+    if hasattr(Connection, "from_uri"):
+        return Connection.from_uri(uri, conn_id)
+    return import_module("airflow.models").Connection(conn_id=conn_id, uri=uri)
 
 
 @contextmanager

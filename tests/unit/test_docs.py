@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.cli.cli_parser import get_parser as airflow_parser
-from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_dds.connection import AUTH_TYPES, settings_from
 from airflow_provider_dds.emulator.cli import parser as emulator_parser
@@ -23,9 +22,11 @@ from airflow_provider_dds.operations import (
     describe_db_instance,
     describe_history_tasks,
 )
-from tests.support.versions import connection_from_uri
+from tests.support.versions import connection_from_json, connection_from_uri
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
     from airflow_provider_dds.connection import DdsSettings
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ def test_connections_in_the_readme_are_read_as_it_says() -> None:
     values = re.findall(r"AIRFLOW_CONN_DDS_DEFAULT='(.+)'", README)
     assert len(values) == 2
     for value in values:
-        connection = (Connection.from_json if value.startswith("{") else connection_from_uri)(value, "dds_default")
+        connection = (connection_from_json if value.startswith("{") else connection_from_uri)(value, "dds_default")
         settings = settings_of(connection)
         assert connection.conn_type == "dds"
         assert (settings.auth_type, settings.region_id) == ("access_key", "cn-hangzhou")
@@ -167,7 +168,7 @@ def test_python_on_the_pages_comes_from_an_example(text: str) -> None:
 
 @pytest.mark.parametrize("text", [each for each in code("json") if "conn_type" in each.values[0]])
 def test_connections_on_the_pages_are_right(text: str) -> None:
-    settings = settings_of(Connection.from_json(text, "dds_default"))
+    settings = settings_of(connection_from_json(text, "dds_default"))
     assert settings.region_id == "cn-hangzhou"
 
 
