@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Real seconds until a call that ought to be answered counts as a bug of the search."""
-MOST_CALLS = 3_000
-"""Calls after which a schedule counts as endless."""
+MOST_CALLS = 20_000
+"""Calls after which a try counts as endless, should it pass no time; its clock ends it otherwise."""
 BEYOND = 5_000.0
 """Seconds past the deadline after which a try counts as endless."""
 EARLIER_SECONDS = 310.0
@@ -51,6 +51,7 @@ class Scene:
         self._passed = [0] * len(schedule.kills)
         self._called: dict[str, int] = {}
         self._trigger_points = 0
+        self._calls_before = 0
         for happening in schedule.happenings:
             if happening.before is None:
                 clock.agenda.append((clock.now + happening.seconds, lambda what=happening: self._happen(what)))
@@ -141,6 +142,7 @@ class Scene:
 
     def _try(self, task: str, generation: int, start: Callable[[], Any]) -> Try:
         now, run = self.clock.now, self.run
+        self._calls_before = len(self.story.calls)
         first = run.ti.first_reschedule.timestamp() if run.ti.first_reschedule else now
         each = Try(task, generation, now, first + run.task.timeout, len(self.story.calls))
         self.clock.limit = now + run.task.timeout + BEYOND
@@ -203,7 +205,7 @@ class Scene:
         self.clock.advance(seconds)
 
     def before_call(self, action: str) -> Call:
-        if len(self.story.calls) >= MOST_CALLS:
+        if len(self.story.calls) - self._calls_before >= MOST_CALLS:
             raise EndlessError
         self._pass_call(action)
         passed = self._called.get(action, 0)
