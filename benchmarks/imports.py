@@ -29,8 +29,12 @@ OURS = "this package"
 PEERS = {
     "dbt-cloud": ("apache-airflow-providers-dbt-cloud", "airflow.providers.dbt.cloud", "dbt"),
     "amazon (RDS)": ("apache-airflow-providers-amazon", "airflow.providers.amazon.aws", "rds"),
-    "alibaba (AnalyticDB Spark)": ("apache-airflow-providers-alibaba", "airflow.providers.alibaba.cloud", "analyticdb_spark"),
-}  # fmt: skip
+    "alibaba (AnalyticDB Spark)": (
+        "apache-airflow-providers-alibaba",
+        "airflow.providers.alibaba.cloud",
+        "analyticdb_spark",
+    ),
+}
 KINDS = ("hooks", "operators", "sensors", "triggers")
 PROBE = """
 import gc, json, resource, sys, time, tracemalloc
@@ -138,9 +142,11 @@ def measure() -> Result:
             )
         ],
         notes=[
-            f"Of the {len(own.new)} modules, {len(airflow)} are Airflow's own ({', '.join(airflow)}), which every "
-            "deferrable operator and every operator with a link loads; the second row is the cost without the triggers'. "
-            f"{len(other)} are neither: {', '.join(other) or 'none'}.",
+            (
+                f"Of the {len(own.new)} modules, {len(airflow)} are Airflow's own ({', '.join(airflow)}), which every "
+                "deferrable operator and every operator with a link loads; the second row is the cost where those of "
+                f"triggers are loaded already. {len(other)} are neither: {', '.join(other) or 'none'}."
+            ),
             f"Median of {REPEATS} processes for times, of {MEMORY_REPEATS} for memory.",
         ],
     )
@@ -166,7 +172,7 @@ def measured(environment: Environment, sides: list[Side]) -> dict[str, Cost]:
                     runs[side.name][what].append(probe(environment, side, what, home))
 
     def median(name: str, what: str, key: str, unit: float) -> float:
-        return statistics.median(run[key] for run in runs[name][what]) * unit
+        return float(statistics.median(run[key] for run in runs[name][what])) * unit
 
     return {
         name: Cost(

@@ -39,6 +39,7 @@ HEAVY = (
     "starlette",
     "uvicorn",
     "requests",
+    "tenacity",
 )
 
 
@@ -258,7 +259,9 @@ def test_form_field_is_of_the_kind_that_the_metadata_says(widgets, name):
 def loaded():
     """Top-level modules that a fresh interpreter loads for a DAG file besides those that Airflow itself loads."""
     code = (
-        "import sys, airflow.triggers.base\n"
+        "import contextlib, sys\n"
+        "with contextlib.suppress(ImportError):\n"
+        "    import airflow.sdk\n"
         "from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator\n"
         "before = set(sys.modules)\n"
         f"import {', '.join(MODULES)}\n"
@@ -278,7 +281,7 @@ def test_importing_them_loads_this_package(loaded):
 
 
 @pytest.mark.parametrize(
-    "name", ["alibabacloud_dds20151201", "alibabacloud_tea_openapi", "Tea", "darabonba", "requests"]
+    "name", ["alibabacloud_dds20151201", "alibabacloud_tea_openapi", "Tea", "darabonba", "requests", "tenacity"]
 )
 def test_what_is_not_loaded_is_installed_under_that_name(name):
     assert find_spec(name), "or else the tests above could not fail"
