@@ -9,6 +9,7 @@ from airflow_provider_dds.exceptions import DdsConfigurationError
 
 BACKUP_METHODS = ("Snapshot", "Physical", "Logical")
 IF_BACKUP_RUNNING = ("wait", "adopt", "fail")
+POLL_STRATEGIES = ("progress", "exponential", "fixed")
 _NOTHING = ("", "None", "null")
 
 
@@ -85,6 +86,22 @@ def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise DdsConfigurationError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
     return str(value)
+
+
+def poll_strategy(value: str | None, *, exponential_backoff: bool = False) -> str:
+    """Return how looks are spaced; where it is left open, as Airflow's ``exponential_backoff`` says, or by progress.
+
+    :raises DdsConfigurationError: it is no strategy, or another one than ``exponential_backoff`` asks for.
+    """
+    if value is None:
+        return "exponential" if exponential_backoff else "progress"
+    strategy = one_of("poll_strategy", value, POLL_STRATEGIES)
+    if exponential_backoff and strategy != "exponential":
+        raise DdsConfigurationError(
+            f"poll_strategy is {strategy!r}, but exponential_backoff is True, which asks for 'exponential'; leave one "
+            "of them out."
+        )
+    return strategy
 
 
 def seconds(name: str, value: float | timedelta, *, zero: bool = False) -> float:

@@ -12,13 +12,13 @@ MOST_AFTER_FAILURE = 300.0
 class PollPlan:
     """How often to look, with the meaning Airflow gives these names for sensors.
 
-    :ivar poke_interval: seconds between two looks.
-    :ivar exponential_backoff: let the interval grow with the time already waited: it doubles from look to look.
+    :ivar poke_interval: seconds between two looks, the finest spacing.
+    :ivar strategy: ``progress``, ``exponential`` (the interval doubles from look to look) or ``fixed``.
     :ivar max_wait: longest interval in seconds, None for no limit.
     """
 
     poke_interval: float = 60.0
-    exponential_backoff: bool = False
+    strategy: str = "progress"
     max_wait: float | None = None
 
 
@@ -34,7 +34,7 @@ def next_wait(plan: PollPlan, *, elapsed: float, left: float, failures: int, jit
     :param jitter: a number from 0 to 1 that spreads a lengthened interval over its upper half.
     """
     wait = plan.poke_interval
-    if plan.exponential_backoff:
+    if plan.strategy == "exponential":
         wait = max(wait, (elapsed + wait) * (1 - jitter / 2))
     if failures:
         lengthened = min(MOST_AFTER_FAILURE, plan.poke_interval * 2.0 ** min(failures, 16))

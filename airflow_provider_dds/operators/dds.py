@@ -91,7 +91,9 @@ class DdsCreateBackupOperator(BaseOperator):
     :param confirm_backup_set: with ``wait_for_completion``, look up the backup set after Finished.
     :param deferrable: make the waits in the triggerer, without a worker. Without ``wait_for_completion`` that is only
         the wait for an instance that another backup or task holds. Default: ``[operators] default_deferrable``.
-    :param poke_interval: seconds between two looks, default 60.
+    :param poke_interval: seconds between two looks, default 60; the finest spacing of ``poll_strategy``.
+    :param poll_strategy: with ``wait_for_completion``, how looks at the backup are spaced, as for the sensor:
+        ``progress`` (default), ``exponential`` or ``fixed``.
     :param timeout: seconds or timedelta for the whole task run, retries included where the task state store exists;
         default 6 hours.
     :param durable: keep the record over tries in the task state store. Before Airflow 3.3 there is none: a worker that
@@ -127,6 +129,7 @@ class DdsCreateBackupOperator(BaseOperator):
         confirm_backup_set: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: float | timedelta = 60,
+        poll_strategy: str = "progress",
         timeout: float | timedelta = 6 * 3600,
         durable: bool = True,
         dds_conn_id: str = DdsHook.default_conn_name,
@@ -148,6 +151,7 @@ class DdsCreateBackupOperator(BaseOperator):
         self.confirm_backup_set = arguments.flag("confirm_backup_set", confirm_backup_set)
         self.deferrable = arguments.flag("deferrable", deferrable)
         self.poke_interval = arguments.seconds("poke_interval", poke_interval)
+        self.poll_strategy = arguments.one_of("poll_strategy", poll_strategy, arguments.POLL_STRATEGIES)
         self.timeout = arguments.seconds("timeout", timeout)
         arguments.interval_within(self.poke_interval, self.timeout)
         self.durable = arguments.flag("durable", durable)
@@ -376,7 +380,7 @@ class DdsCreateBackupOperator(BaseOperator):
             record.db_instance_id,
             record.backup_job_id or "",
             Terms(record.deadline, self.confirm_backup_set),
-            PollPlan(self.poke_interval),
+            PollPlan(self.poke_interval, self.poll_strategy),
             self._clock(),
         )
         while True:
@@ -416,7 +420,7 @@ class DdsCreateBackupOperator(BaseOperator):
 
     def _sleep_within(self, record: CreateRecord) -> None:
         left = record.deadline - self._clock()
-        self._sleep(next_wait(PollPlan(self.poke_interval), elapsed=0, left=left, failures=0, jitter=0))
+        self._sleep(next_wait(PollPlan(self.poke_interval, "fixed"), elapsed=0, left=left, failures=0, jitter=0))
 
     def _in_time(self, record: CreateRecord, reason: str | None) -> None:
         if self._clock() < record.deadline:

@@ -73,6 +73,9 @@ class DdsBackupSensor(BaseSensorOperator):
     :param deferrable: wait in the triggerer, without a worker. Default: ``[operators] default_deferrable``.
     :param start_from_trigger: like ``deferrable``, and meant to start without a worker, too; for now the first look is
         made on a worker all the same.
+    :param poll_strategy: how looks are spaced: ``progress`` by how far the backup is and how long it runs,
+        ``exponential`` by the time waited, ``fixed`` by ``poke_interval`` alone. Default: ``exponential`` with
+        ``exponential_backoff=True``, else ``progress``.
     :param dds_conn_id: Airflow connection. (templated)
     :param region_id: region that overrides the connection's. (templated)
     :param kwargs: arguments of ``BaseSensorOperator``; ``poke_interval`` (seconds, default 60), ``timeout`` (seconds,
@@ -103,6 +106,7 @@ class DdsBackupSensor(BaseSensorOperator):
         not_found_grace: float = 300,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
+        poll_strategy: str | None = None,
         dds_conn_id: str = DdsHook.default_conn_name,
         region_id: str | None = None,
         **kwargs: Any,
@@ -123,6 +127,7 @@ class DdsBackupSensor(BaseSensorOperator):
         self.not_found_grace = arguments.seconds("not_found_grace", not_found_grace, zero=True)
         either = arguments.flag("deferrable", deferrable), arguments.flag("start_from_trigger", start_from_trigger)
         self.deferrable = any(either)
+        self.poll_strategy = arguments.poll_strategy(poll_strategy, exponential_backoff=self.exponential_backoff)
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
         arguments.interval_within(self.poke_interval, self.timeout)
@@ -197,7 +202,7 @@ class DdsBackupSensor(BaseSensorOperator):
             arguments.required_id("db_instance_id", self.db_instance_id),
             arguments.required_id("backup_job_id", self.backup_job_id),
             Terms(started_at + self.timeout, self.confirm_backup_set, self.confirm_timeout, self.not_found_grace),
-            PollPlan(self.poke_interval, self.exponential_backoff, max_wait),
+            PollPlan(self.poke_interval, self.poll_strategy, max_wait),
             started_at,
         )
 

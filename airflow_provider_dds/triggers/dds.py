@@ -80,9 +80,10 @@ class DdsBackupTrigger(_DdsTrigger):
     :param region_id: region that overrides the connection's.
     :param started_at: epoch seconds at which the wait began.
     :param deadline: epoch seconds at which it ends.
-    :param poke_interval: seconds between two looks.
-    :param exponential_backoff: let the interval grow with the time waited.
+    :param poke_interval: seconds between two looks, the finest spacing.
+    :param exponential_backoff: the same as ``poll_strategy="exponential"``, in triggers stored by an older version.
     :param max_wait: longest interval in seconds.
+    :param poll_strategy: how looks are spaced, as for the sensor.
     :param confirm_backup_set: after Finished, look up the backup set.
     :param confirm_timeout: seconds for the set to become visible.
     :param not_found_grace: seconds that the job may be nowhere to be seen.
@@ -103,6 +104,7 @@ class DdsBackupTrigger(_DdsTrigger):
         poke_interval: float = 60.0,
         exponential_backoff: bool = False,
         max_wait: float | None = None,
+        poll_strategy: str = "progress",
         confirm_backup_set: bool = True,
         confirm_timeout: float = 600.0,
         not_found_grace: float = 300.0,
@@ -119,6 +121,7 @@ class DdsBackupTrigger(_DdsTrigger):
             poke_interval=poke_interval,
             exponential_backoff=exponential_backoff,
             max_wait=max_wait,
+            poll_strategy=poll_strategy,
             confirm_backup_set=confirm_backup_set,
             confirm_timeout=confirm_timeout,
             not_found_grace=not_found_grace,
@@ -133,7 +136,7 @@ class DdsBackupTrigger(_DdsTrigger):
             db_instance_id,
             backup_job_id,
             Terms(deadline, confirm_backup_set, confirm_timeout, not_found_grace),
-            PollPlan(poke_interval, exponential_backoff, max_wait),
+            PollPlan(poke_interval, "exponential" if exponential_backoff else poll_strategy, max_wait),
             started_at,
         )
 
@@ -153,8 +156,8 @@ class DdsBackupTrigger(_DdsTrigger):
             started_at=watch.started_at,
             deadline=watch.terms.deadline,
             poke_interval=watch.plan.poke_interval,
-            exponential_backoff=watch.plan.exponential_backoff,
             max_wait=watch.plan.max_wait,
+            poll_strategy=watch.plan.strategy,
             confirm_backup_set=watch.terms.confirm_backup_set,
             confirm_timeout=watch.terms.confirm_timeout,
             not_found_grace=watch.terms.not_found_grace,
@@ -227,7 +230,7 @@ class DdsInstanceFreeTrigger(_DdsTrigger):
         )
         self.db_instance_id = db_instance_id
         self.deadline = deadline
-        self.plan = PollPlan(poke_interval)
+        self.plan = PollPlan(poke_interval, "fixed")
         self.record = record
         self.refusal = refusal
         self.hook = DdsHook(dds_conn_id, region_id)

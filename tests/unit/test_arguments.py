@@ -161,6 +161,33 @@ def test_other_choice_is_refused_with_those_there_are(value):
         arguments.one_of("if_backup_running", value, arguments.IF_BACKUP_RUNNING)
 
 
+@pytest.mark.parametrize(
+    ("value", "exponential_backoff", "strategy"),
+    [
+        (None, False, "progress"),
+        (None, True, "exponential"),
+        ("progress", False, "progress"),
+        ("exponential", False, "exponential"),
+        ("exponential", True, "exponential"),
+        ("fixed", False, "fixed"),
+    ],
+)
+def test_strategy_follows_airflows_own_argument_where_it_is_left_open(value, exponential_backoff, strategy):
+    assert arguments.poll_strategy(value, exponential_backoff=exponential_backoff) == strategy
+
+
+@pytest.mark.parametrize("value", ["fixed", "progress"])
+def test_strategy_that_contradicts_airflows_own_argument_is_refused(value):
+    with refused(f"poll_strategy is '{value}', but exponential_backoff is True, .*; leave one of them out"):
+        arguments.poll_strategy(value, exponential_backoff=True)
+
+
+@pytest.mark.parametrize("value", ["Progress", "", True, 5], ids=repr)
+def test_unknown_strategy_is_refused_with_those_there_are(value):
+    with refused("poll_strategy is .*; it must be one of progress, exponential, fixed"):
+        arguments.poll_strategy(value)
+
+
 # --- spans ------------------------------------------------------------------------------------------------------------
 
 

@@ -56,6 +56,8 @@ def cases(*groups):
         (sensor, ["confirm_timeout", "not_found_grace"], [*NO_GRACE, None], "0 or more seconds, as a number"),
         (operator, ["backup_retention_period"], NO_RETENTION, "7 to 730 days, or -1 to keep the backup for ever"),
         (operator, ["if_backup_running"], NO_CHOICE, "one of wait, adopt, fail"),
+        (operator, ["poll_strategy"], NO_CHOICE, "one of progress, exponential, fixed"),
+        (sensor, ["poll_strategy"], [each for each in NO_CHOICE if each is not None], "one of progress, exponential"),
         (operator, ["wait_for_completion", "confirm_backup_set", "deferrable", "durable"], NO_FLAG, "True or False"),
         (sensor, ["confirm_backup_set", "deferrable", "start_from_trigger"], NO_FLAG, "True or False"),
         (operator, ["backup_method"], [each for each in NO_METHOD if isinstance(each, str)], "one of Snapshot, Ph"),
@@ -85,6 +87,16 @@ def test_interval_above_the_longest_interval():
         match=r"^max_wait \(59 s\) is shorter than poke_interval \(60 s\); make it longer, or leave it out\.$",
     ):
         sensor(max_wait=59)
+
+
+@pytest.mark.parametrize("where", ["task", "defaults"])
+@pytest.mark.parametrize("strategy", ["fixed", "progress"])
+def test_strategy_that_contradicts_airflows_own_argument(strategy, where):
+    backoff = {"exponential_backoff": True} if where == "task" else {"default_args": {"exponential_backoff": True}}
+    with pytest.raises(
+        DdsConfigurationError, match=rf"^poll_strategy is '{strategy}', but exponential_"
+    ):
+        sensor(poll_strategy=strategy, **backoff)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +164,9 @@ def test_operator_takes_all_that_has_a_meaning(arguments):
         pytest.param({"timeout": None}, marks=needs_timeout_of_none),
         {"max_wait": None},
         {"max_wait": 60},
+        {"poll_strategy": None, "exponential_backoff": True},
+        {"poll_strategy": "exponential", "exponential_backoff": True},
+        {"poll_strategy": "fixed", "exponential_backoff": False},
         {"max_wait": timedelta(minutes=5), "exponential_backoff": True},
         # no contradictions: the deadline simply comes first, deferring wins over a mode, and graces need no confirming
         {"timeout": 60, "confirm_timeout": 600, "not_found_grace": 300},

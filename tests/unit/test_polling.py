@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.polling import MOST_AFTER_FAILURE, PollPlan, next_wait
 
 NO_END = 1e9
@@ -45,28 +46,28 @@ def test_max_wait_shortens_a_longer_interval(max_wait, seconds):
 
 
 def test_plan_is_a_look_a_minute_unless_told_otherwise():
-    assert PollPlan() == PollPlan(poke_interval=60.0, exponential_backoff=False, max_wait=None)
+    assert PollPlan() == PollPlan(poke_interval=60.0, strategy="progress", max_wait=None)
 
 
 # --- exponential back-off ---------------------------------------------------------------------------------------------
 
 
 def test_looks_double_their_distance():
-    assert looks(PollPlan(60, exponential_backoff=True), 6) == [0, 60, 180, 420, 900, 1860]
+    assert looks(PollPlan(60, strategy="exponential"), 6) == [0, 60, 180, 420, 900, 1860]
 
 
 def test_doubling_ends_at_max_wait():
-    assert looks(PollPlan(60, True, 300), 7) == [0, 60, 180, 420, 720, 1020, 1320]
+    assert looks(PollPlan(60, "exponential", 300), 7) == [0, 60, 180, 420, 720, 1020, 1320]
 
 
 def test_process_that_takes_over_goes_on_with_the_same_looks():
-    plan = PollPlan(60, exponential_backoff=True)
+    plan = PollPlan(60, strategy="exponential")
     alone = looks(plan, 8)
     assert looks(plan, 4, started=alone[4]) == alone[4:]
 
 
 def test_jitter_shortens_a_lengthened_interval_by_at_most_half():
-    plan = PollPlan(60, exponential_backoff=True)
+    plan = PollPlan(60, strategy="exponential")
     assert wait(plan, elapsed=540, jitter=0) == 600
     assert wait(plan, elapsed=540, jitter=0.5) == 450
     assert wait(plan, elapsed=540, jitter=1) == 300
@@ -85,7 +86,7 @@ def test_interval_longer_than_five_minutes_is_not_shortened_by_failures():
 
 
 def test_failed_looks_do_not_shorten_a_backoff():
-    plan = PollPlan(60, exponential_backoff=True)
+    plan = PollPlan(60, strategy="exponential")
     assert wait(plan, elapsed=3600, failures=1) == 3660
 
 
@@ -98,7 +99,7 @@ def test_jitter_spreads_the_looks_after_a_failure():
 
 seconds = st.floats(0, 1e7, allow_nan=False)
 intervals = st.floats(0.01, 1e5, allow_nan=False)
-plans = st.builds(PollPlan, intervals, st.booleans(), st.none() | intervals)
+plans = st.builds(PollPlan, intervals, st.sampled_from(POLL_STRATEGIES), st.none() | intervals)
 calls = st.fixed_dictionaries(
     {
         "elapsed": seconds,
@@ -150,19 +151,19 @@ def test_jitter_only_ever_shortens_and_by_at_most_half(plan, call, jitter):
 
 @given(st.floats(0.5, 1000), st.integers(2, 12))
 def test_backoff_without_jitter_puts_the_looks_at_the_doubling_sums(interval, count):
-    moments = looks(PollPlan(interval, exponential_backoff=True), count)
+    moments = looks(PollPlan(interval, strategy="exponential"), count)
     assert moments == pytest.approx([interval * (2**n - 1) for n in range(count)])
 
 
 @given(st.floats(0.5, 1000), st.floats(0, 1), st.integers(1, 10))
 def test_backoff_depends_on_the_time_passed_alone(interval, jitter, handover):
-    plan = PollPlan(interval, exponential_backoff=True)
+    plan = PollPlan(interval, strategy="exponential")
     alone = looks(plan, 12, jitter=jitter)
     assert looks(plan, 12 - handover, jitter=jitter, started=alone[handover]) == alone[handover:]
 
 
 @given(st.floats(0.5, 1000), st.floats(0, 1))
 def test_backoff_never_looks_more_often_as_time_passes(interval, jitter):
-    moments = looks(PollPlan(interval, exponential_backoff=True), 12, jitter=jitter)
+    moments = looks(PollPlan(interval, strategy="exponential"), 12, jitter=jitter)
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     assert all(later >= earlier - 1e-6 for earlier, later in pairwise(gaps))
