@@ -31,13 +31,15 @@ VERSION = "2015-12-01"
 def build_app(box: Box) -> Starlette:
     """Build the ASGI application of an emulator."""
     endpoint = RpcEndpoint(box)
-    return Starlette(
+    app = Starlette(
         routes=[
             Mount("/_emulator", routes=control_routes(box)),
             *metadata_routes(box, endpoint.handle_keyless),
             Route("/{path:path}", endpoint.handle, methods=["GET", "POST"]),
         ]
     )
+    app.state.connections = 0
+    return app
 
 
 class RpcEndpoint:

@@ -71,9 +71,12 @@ class _ControlPlane:
     def __init__(self, box: Box) -> None:
         self._box = box
 
-    async def health(self, _request: Request) -> JSONResponse:
+    async def health(self, request: Request) -> JSONResponse:
         service = self._box.service
-        return JSONResponse({"status": "ok", "time": utc_text(service.now), "speed": service.speed})
+        connections = request.app.state.connections
+        return JSONResponse(
+            {"status": "ok", "time": utc_text(service.now), "speed": service.speed, "connections": connections}
+        )
 
     async def requests(self, request: Request) -> JSONResponse:
         logged = self._box.recorder.requests(request.query_params.get("action"))

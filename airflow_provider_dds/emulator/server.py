@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -31,13 +31,15 @@ _TURNS_TO_CLOSE = 5
 class TransportInScope(H11Protocol):
     """Hands each request its connection's transport, in the scope's ``state``.
 
-    It writes no access log: that would show the query, where the older signature form has keys and tokens.
+    It is made when a connection's TLS handshake is done, and counts itself in the application's state. It writes no
+    access log: that would show the query, where the older signature form has keys and tokens.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Remember the transport for all requests of the connection."""
         super().connection_made(transport)
         self.access_log = False
+        cast("Starlette", self.config.app).state.connections += 1
         self.app_state = {**self.app_state, TRANSPORT: transport}
 
 

@@ -19,6 +19,12 @@ def test_health(plane, emu):
     assert plane.get("/health").json()["speed"] == 1.0
 
 
+def test_health_counts_the_connections_accepted_since_the_start(plane, emu):
+    assert plane.get("/health").json()["connections"] == 1
+    assert plane.get("/health").json()["connections"] == 1
+    assert httpx.get(f"{emu.url}/_emulator/health").json()["connections"] == 2
+
+
 def test_control_calls_are_no_part_of_the_request_log(plane, emu):
     plane.get("/health")
     plane.get("/requests")
