@@ -14,6 +14,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,8 @@ class Credential:
         try:
             if self._provider is None:
                 self._provider = _provider_for(self._settings)
-            caller.mask(_read_token(self._settings))
+            if token := _read_token(self._settings):
+                caller.mask(token)
             found = self._provider.get_credentials()
         except Exception as error:  # the SDK declares none of what it raises
             failure = credential_error(
@@ -157,8 +159,8 @@ class Credential:
             provider_name=found.get_provider_name(),
         )
         now, expires_at = time.time(), found.get_expiration()
-        if expires_at is None:  # a fixed one, or the default chain, which does not tell and is asked each time
-            self._renew_at = 0.0
+        if expires_at is None:  # a fixed one, or of a source that does not tell and is asked each time
+            self._renew_at = inf if self._settings.auth_type in ("access_key", "sts") else 0.0
             return
         self._expires_at = float(expires_at)
         self._renew_at = expires_at - min(RENEW_BEFORE, (expires_at - now) / 3)
