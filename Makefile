@@ -34,6 +34,10 @@ test-matrix: ## run the tests on every Airflow and Python here; AIRFLOW=3.0 PYTH
 faults: $(READY) ## search for faults that break a promise; SCHEDULES=2000 many, SEED=... plays those of a seed again
 	@$(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) $(if $(SEED),--seed $(SEED))
 
+bench: $(READY) ## measure what waiting costs (under 20 minutes); BENCHMARKS="looks poll" picks, PAGE=1 writes docs/waiting.md
+	@$(BIN)/python -m dev.extras bench matplotlib
+	@$(BIN)/python -m benchmarks $(if $(filter-out 0,$(PAGE)),--page) $(BENCHMARKS)
+
 lint: $(READY) ## check style, types, imports and spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -68,4 +72,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast test-matrix test-standalone test-browser faults lint format docs package constraints clean
+.PHONY: always help venv demo test test-fast test-matrix test-standalone test-browser faults bench lint format docs package constraints clean

@@ -7,12 +7,10 @@ installs what is missing and says so; run by ``make test-browser``.
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import subprocess
-import sys
 
-from dev.bootstrap import ROOT, add_debian_package, constraints, say, stop
+from dev.bootstrap import add_debian_package
+from dev.extras import add_extra
 
 ARGUMENTS = [
     "--headless=new",
@@ -37,14 +35,7 @@ def main() -> None:
     """Install what is missing."""
     if chromium() is None:
         add_debian_package("chromium", "there is no Chromium", lambda: chromium() is not None)
-    if importlib.util.find_spec("playwright") is None:
-        say("installing Playwright")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--prefer-binary"]
-        command += ["--disable-pip-version-check", "--no-input", "--editable", f"{ROOT}[browser]"]
-        if constraints().exists():
-            command += ["--constraint", str(constraints())]
-        if subprocess.run(command, check=False).returncode:
-            stop("pip could not install Playwright; its messages are above")
+    add_extra("browser", "playwright", "Playwright")
 
 
 if __name__ == "__main__":

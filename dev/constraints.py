@@ -50,7 +50,7 @@ def resolve(command: str) -> list[str]:
         venv = Path(directory) / "venv"
         subprocess.run([command, "-m", "venv", str(venv)], check=True)
         pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        subprocess.run([*pip, "install", "--quiet", "--prefer-binary", "-e", f"{ROOT}[browser,dev]"], check=True)
+        subprocess.run([*pip, "install", "--quiet", "--prefer-binary", "-e", f"{ROOT}[bench,browser,dev]"], check=True)
         frozen = subprocess.run([*pip, "freeze", "--exclude-editable"], check=True, capture_output=True, text=True)
     return [line for line in frozen.stdout.splitlines() if PINNED.fullmatch(line)]
 
