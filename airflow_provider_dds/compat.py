@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from airflow.providers.common.compat.sdk import BaseHook, Context
 
@@ -62,6 +62,55 @@ def deferral_timed_out(next_method: str, next_kwargs: dict[str, Any] | None) -> 
     """
     words = "Trigger/execution timeout"
     return words if next_method == "__fail__" and (next_kwargs or {}).get("error") == words else None
+
+
+def renders_in_triggerer() -> bool:
+    """Return whether Airflow can begin a task in the triggerer and render its templates there (3.3 and later)."""
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "render_template_fields")
+
+
+async def end_with(ti: Any, xcoms: dict[str, Any]) -> Any:
+    """Push XComs of a task that the triggerer ends, and return the event that then ends it as a success.
+
+    The event could carry them, but then Airflow 3.3 stores their JSON as text, and another task pulls text.
+    """
+    from airflow.providers.common.compat.sdk import XCom
+    from airflow.triggers.base import TaskSuccessEvent
+
+    of_task = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    for key, value in xcoms.items():
+        await XCom.aset(key, value, **of_task)
+    return TaskSuccessEvent()
+
+
+def start_args(trigger_class: type, kwargs: dict[str, Any], timeout: timedelta) -> Any:
+    """Return what Airflow begins a task with in the triggerer, to go on with its ``execute_complete``."""
+    from airflow.triggers.base import StartTriggerArgs
+
+    path = f"{trigger_class.__module__}.{trigger_class.__qualname__}"
+    return StartTriggerArgs(path, "execute_complete", trigger_kwargs=kwargs, timeout=timeout)
+
+
+def has_xcom_backend() -> bool:
+    """Return whether XComs go through a backend of the user's, which tasks that end in the triggerer pass by."""
+    from airflow.providers.common.compat.sdk import XCom
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    return XCom is not BaseXCom
+
+
+def forget_result(context: Context) -> None:
+    """Delete what an earlier run of a task returned: Airflow does that where a worker begins a task, but not here."""
+    from airflow.providers.common.compat.sdk import XCom
+
+    ti = context["ti"]
+    of_task = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    try:
+        XCom.delete(key="return_value", **of_task)
+    except Exception as error:
+        _log.warning("What an earlier run of this task returned could not be deleted: %s.", error)
 
 
 async def connection_of(hook: BaseHook, conn_id: str) -> Any:

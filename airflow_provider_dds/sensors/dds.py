@@ -16,13 +16,20 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dds import arguments
-from airflow_provider_dds.compat import deferral_timed_out, first_look_at, generation_of, task_state_store
+from airflow_provider_dds.compat import (
+    deferral_timed_out,
+    first_look_at,
+    forget_result,
+    generation_of,
+    task_state_store,
+)
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import DdsInstanceLink
 from airflow_provider_dds.outlets import tell_outlets
 from airflow_provider_dds.polling import PollPlan
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
+from airflow_provider_dds.sensors import start
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, tell_of_no_event
 from airflow_provider_dds.verdict import Outcome, Terms, Verdict
 from airflow_provider_dds.watch import BackupWatch, Ending
@@ -71,8 +78,9 @@ class DdsBackupSensor(BaseSensorOperator):
     :param confirm_timeout: seconds to wait for the set to become visible.
     :param not_found_grace: seconds that neither the job nor a set of it may be found before the task fails.
     :param deferrable: wait in the triggerer, without a worker. Default: ``[operators] default_deferrable``.
-    :param start_from_trigger: like ``deferrable``, and meant to start without a worker, too; for now the first look is
-        made on a worker all the same.
+    :param start_from_trigger: like ``deferrable``, and start in the triggerer, too: ids are rendered there, a good
+        backup ends the task there, and a worker is needed only to fail, or for callbacks, ``outlets`` and the like.
+        Where Airflow cannot (before 3.3, mapped, ``airflow dags test``) it is ``deferrable``, and the log says so.
     :param poll_strategy: how looks are spaced: ``progress`` by how far the backup is and how long it runs,
         ``exponential`` by the time waited, ``fixed`` by ``poke_interval`` alone. Default: ``exponential`` with
         ``exponential_backoff=True``, else ``progress``.
@@ -89,6 +97,8 @@ class DdsBackupSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("db_instance_id", "backup_job_id", "region_id", "dds_conn_id")
+    start_from_trigger: Any = start.OfTask(False, start.starts_in_triggerer)
+    start_trigger_args: Any = start.OfTask(None, start.start_trigger_args)
     operator_extra_links = (DdsInstanceLink(),)
     ui_color = "#d7f0e4"
 
@@ -125,14 +135,15 @@ class DdsBackupSensor(BaseSensorOperator):
         self.confirm_backup_set = arguments.flag("confirm_backup_set", confirm_backup_set)
         self.confirm_timeout = arguments.seconds("confirm_timeout", confirm_timeout, zero=True)
         self.not_found_grace = arguments.seconds("not_found_grace", not_found_grace, zero=True)
-        either = arguments.flag("deferrable", deferrable), arguments.flag("start_from_trigger", start_from_trigger)
-        self.deferrable = any(either)
+        asks_for_trigger = arguments.flag("start_from_trigger", start_from_trigger)
+        self.deferrable = arguments.flag("deferrable", deferrable) or asks_for_trigger
         self.poll_strategy = arguments.poll_strategy(poll_strategy, exponential_backoff=self.exponential_backoff)
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
         arguments.interval_within(self.poke_interval, self.timeout)
         arguments.longest_wait(self.poke_interval, self.max_wait.total_seconds() if self.max_wait else None)
         self._prepared: tuple[Context, BackupWatch, DdsHook] | None = None
+        self.asks_for_trigger = asks_for_trigger
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once. In deferrable mode a wait goes on in the triggerer, in the other modes Airflow calls this again.
@@ -141,6 +152,9 @@ class DdsBackupSensor(BaseSensorOperator):
         :return: the facts of the good backup, or False to wait.
         """
         if self._prepared is None or self._prepared[0] is not context:
+            if self.asks_for_trigger:
+                why = start.why_on_a_worker(self) or "Airflow does that with mapped tasks, airflow dags test with all"
+                self.log.info("Begun on a worker in spite of start_from_trigger: %s. The wait is deferred.", why)
             try:
                 self._prepared = (context, self._begin(context), self._connect())
             except DdsError as error:
@@ -186,9 +200,16 @@ class DdsBackupSensor(BaseSensorOperator):
         :param event: the trigger's :class:`~airflow_provider_dds.watch.Ending` as JSON.
         :raises AirflowSkipException: it stands for an error, and the sensor is to ``never_fail``.
         """
+        begun_by_trigger = "link" in event
+        if url := event.get("link"):
+            DdsInstanceLink.store(context, url)
         try:
             return self._result(context, Ending.from_json(event))
-        except DdsError as error:
+        except (DdsError, AirflowSensorTimeout) as error:
+            if begun_by_trigger:
+                forget_result(context)
+            if isinstance(error, AirflowSensorTimeout):
+                raise
             if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
