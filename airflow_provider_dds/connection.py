@@ -33,9 +33,11 @@ AUTH_TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "default": ((), ()),
 }
 CREDENTIAL_FIELDS = tuple(dict.fromkeys(name for both in AUTH_TYPES.values() for names in both for name in names))
-TRANSPORT_FIELDS = ("connect_timeout", "read_timeout", "proxy", "ca_file", "allow_http")
+TRANSPORT_FIELDS = ("connect_timeout", "read_timeout", "proxy", "ca_file", "allow_http", "calls_per_second")
 KNOWN_EXTRA = ("region_id", "region", "network", "auth_type", *CREDENTIAL_FIELDS, *TRANSPORT_FIELDS, "console")
 _IN_FORM = {"access_key_id": "login", "access_key_secret": "password"}
+CALLS_PER_SECOND = 20.0
+"""Most calls that one process makes to one account and region, unless the connection says otherwise."""
 _LEAST_ROLE_SESSION = 900
 _REGION = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
 _SESSION_NAME = re.compile("[A-Za-z0-9.@_-]{2,64}")
@@ -49,6 +51,7 @@ class DdsSettings:
     :ivar endpoint: host and port, None to derive it from the region.
     :ivar sts_region_id: region whose STS lends roles: the connection's own, so that tasks of all regions share a role.
     :ivar console: the site whose console links lead to, None to derive it from the region.
+    :ivar calls_per_second: most calls that a process makes to the account and region.
     :ivar connect_timeout: seconds to wait for a connection.
     :ivar read_timeout: seconds to wait for an answer.
     """
@@ -65,6 +68,7 @@ class DdsSettings:
     ca_file: str | None = None
     sts_region_id: str | None = None
     console: str | None = None
+    calls_per_second: float = CALLS_PER_SECOND
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -104,7 +108,8 @@ def settings_from(
     auth_type = _auth_type(reader, found)
     credential: dict[str, Any] = {name: value for name, value in found.items() if value}
     if "role_session_expiration" in credential:
-        credential["role_session_expiration"] = reader.seconds("role_session_expiration", least=_LEAST_ROLE_SESSION)
+        expiration = reader.number("role_session_expiration", least=_LEAST_ROLE_SESSION)
+        credential["role_session_expiration"] = int(expiration)
     if "role_session_name" in credential and not _SESSION_NAME.fullmatch(credential["role_session_name"]):
         raise reader.wrong("role_session_name", "it must be 2 to 64 letters, digits and . @ - _")
     if "policy" in credential and not _is_json_object(credential["policy"]):
@@ -129,12 +134,13 @@ def settings_from(
         endpoint=endpoint,
         protocol=protocol,
         network=reader.one_of("network", ("public", "vpc")) or "public",
-        connect_timeout=reader.seconds("connect_timeout", default=5.0),
-        read_timeout=reader.seconds("read_timeout", default=10.0),
+        connect_timeout=reader.number("connect_timeout", default=5.0),
+        read_timeout=reader.number("read_timeout", default=10.0),
         proxy=proxy or None,
         ca_file=reader.text("ca_file") or None,
         sts_region_id=own_region or region or None,
         console=reader.one_of("console", tuple(SITES)) or None,
+        calls_per_second=reader.number("calls_per_second", default=CALLS_PER_SECOND, least=0.01),
     )
 
 
@@ -174,19 +180,19 @@ class _Reader:
             raise self.wrong(name, f"{value!r} is none of {', '.join(allowed)}")
         return value
 
-    def seconds(self, name: str, *, default: float = 0.0, least: int | None = None) -> float:
+    def number(self, name: str, *, default: float = 0.0, least: float | None = None) -> float:
         value = self.text(name)
         if not value:
             return default
         try:
-            seconds = float(value)
+            number = float(value)
         except ValueError:
-            raise self.wrong(name, f"{value!r} is not a number of seconds") from None
-        if least is not None and seconds < least:
-            raise self.wrong(name, f"{value} is too short; the least is {least} seconds")
-        if not 0 < seconds < float("inf"):
-            raise self.wrong(name, f"{value} must be more than 0 seconds")
-        return seconds if least is None else int(seconds)
+            raise self.wrong(name, f"{value!r} is not a number") from None
+        if not 0 < number < float("inf"):
+            raise self.wrong(name, f"{value} must be more than 0")
+        if least is not None and number < least:
+            raise self.wrong(name, f"{value} is too little; the least is {least:g}")
+        return number
 
     def flag(self, name: str) -> bool:
         return self.text(name).lower() in ("true", "1", "yes")

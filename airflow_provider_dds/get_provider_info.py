@@ -72,6 +72,11 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     ),
     "connect_timeout": _seconds("Connect timeout", "Seconds to wait for a connection; empty means 5.", 1),
     "read_timeout": _seconds("Read timeout", "Seconds to wait for an answer; empty means 10.", 1),
+    "calls_per_second": {
+        "label": "Calls per second",
+        "description": "Most calls that one process makes to the account and region; empty means 20.",
+        "schema": {"type": ["number", "null"], "minimum": 0.01},
+    },
     "proxy": _text(
         "Proxy",
         "Proxy for the calls, http://[user:password@]host:port; empty: HTTP(S)_PROXY of the environment.",

@@ -81,7 +81,12 @@ class Server:
                 "password": DEFAULT_CREDENTIAL.access_key_secret,
                 "host": "https://127.0.0.1",
                 "port": self.port,
-                "extra": {"region_id": "cn-hangzhou", "ca_file": str(self.certificate), **extra},
+                "extra": {
+                    "region_id": "cn-hangzhou",
+                    "ca_file": str(self.certificate),
+                    "calls_per_second": 1e6,
+                    **extra,
+                },
             }
         )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.compat import mask_secrets
+from airflow_provider_dds.connection import CALLS_PER_SECOND
 from airflow_provider_dds.exceptions import DdsError, DdsThrottledError, DdsTransportError
 from airflow_provider_dds.hooks.credential_errors import credential_error, unreadable_file
 
@@ -168,7 +169,7 @@ class Credential:
 
 def credential_for(settings: DdsSettings) -> Credential:
     """Return the credential for some settings: one for each connection and process, whatever region is called."""
-    key = replace(settings, region_id=None, endpoint=None, protocol="https")
+    key = replace(settings, region_id=None, endpoint=None, protocol="https", calls_per_second=CALLS_PER_SECOND)
     with _making:
         return _credential(key)
 

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_dds import operations
 from airflow_provider_dds.compat import amask_secrets, connection_of, mask_secrets, masker_on
-from airflow_provider_dds.connection import DdsSettings, settings_from, unknown_extra_fields
+from airflow_provider_dds.connection import settings_from, unknown_extra_fields
 from airflow_provider_dds.console import console_url
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -21,6 +22,7 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
 from airflow_provider_dds.hooks import sdk, sending
+from airflow_provider_dds.hooks.sending import Service
 from airflow_provider_dds.operations import Answer, Request, Steps
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from alibabacloud_dds20151201.client import Client
 
+    from airflow_provider_dds.connection import DdsSettings
     from airflow_provider_dds.models import BackupJob, BackupSet, DBInstance, HistoryTask
 
 
@@ -58,7 +61,8 @@ class DdsHook(BaseHook):
         super().__init__()
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
-        self._settings: DdsSettings | None = None
+        self._service: Service | None = None
+        self._clock: Callable[[], float] = time.monotonic
         self._sleep: Callable[[float], None] = time.sleep
         self._asleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -89,7 +93,7 @@ class DdsHook(BaseHook):
 
         :raises DdsConfigurationError: the connection is wrong; nothing was sent.
         """
-        return sdk.client_for(self._load())
+        return sdk.client_for(self._load().settings)
 
     def create_backup(
         self,
@@ -271,7 +275,7 @@ class DdsHook(BaseHook):
         :return: the address.
         :raises DdsConfigurationError: the connection is wrong.
         """
-        settings = self._load()
+        settings = self._load().settings
         return console_url(instance, settings.region_id, settings.console)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -280,7 +284,7 @@ class DdsHook(BaseHook):
         A key that may not list regions has still proved itself: the service checks the signature first.
         """
         try:
-            settings = self._load()
+            settings = self._load().settings
             where = f"{sdk.endpoint_of(self.get_conn())} (region {settings.region_id or 'not set'})"
             how = f"authenticated by {_credential_name(settings)}"
             try:
@@ -355,38 +359,51 @@ class DdsHook(BaseHook):
     def _call(self, request: Request[T]) -> Answer[T]:
         from tenacity import Retrying
 
-        settings = self._load()
-        retrying = Retrying(sleep=self._sleep, **sending.retry_options(request))
-        return retrying(sending.send, settings, request)
+        service = self._load()
+        turn = partial(service.limiter.turn, self._clock, self._sleep)
+
+        def rest(seconds: float) -> None:
+            self._sleep(seconds)
+            turn()
+
+        turn()
+        retrying = Retrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))
+        return retrying(sending.send, service.settings, request)
 
     async def _acall(self, request: Request[T]) -> Answer[T]:
         from tenacity import AsyncRetrying
 
-        settings = await self._aload()
+        service = await self._aload()
+        turn = partial(service.limiter.aturn, self._clock, self._asleep)
         loop = asyncio.get_running_loop()
 
         async def send() -> Answer[T]:
-            return await loop.run_in_executor(sending.pool(), sending.send, settings, request, masker_on(loop))
+            return await loop.run_in_executor(sending.pool(), sending.send, service.settings, request, masker_on(loop))
 
-        return await AsyncRetrying(sleep=self._asleep, **sending.retry_options(request))(send)
+        async def rest(seconds: float) -> None:
+            await self._asleep(seconds)
+            await turn(first=True)
 
-    def _load(self) -> DdsSettings:
-        if self._settings is None:
+        await turn(first=request.creates)
+        return await AsyncRetrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))(send)
+
+    def _load(self) -> Service:
+        if self._service is None:
             with self._known_connection():
                 connection = self.get_connection(self.dds_conn_id)
             settings = self._read(connection)
             mask_secrets(settings.secrets)
-            self._settings = settings
-        return self._settings
+            self._service = Service(settings)
+        return self._service
 
-    async def _aload(self) -> DdsSettings:
-        if self._settings is None:
+    async def _aload(self) -> Service:
+        if self._service is None:
             with self._known_connection():
                 connection = await connection_of(self, self.dds_conn_id)
             settings = self._read(connection)
             await amask_secrets(settings.secrets)
-            self._settings = settings
-        return self._settings
+            self._service = Service(settings)
+        return self._service
 
     @contextmanager
     def _known_connection(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from airflow_provider_dds.api_errors import Repeat, repeat_for
 from airflow_provider_dds.compat import mask_secrets
 from airflow_provider_dds.exceptions import DdsResponseError, DdsThrottledError
 from airflow_provider_dds.hooks import sdk
+from airflow_provider_dds.hooks.limiter import limiter_for
 from airflow_provider_dds.operations import Answer, Request
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tenacity.wait import wait_base
 
     from airflow_provider_dds.connection import DdsSettings
+    from airflow_provider_dds.hooks.limiter import Limiter
 
 T = TypeVar("T")
 
@@ -27,6 +29,14 @@ RETRY_SECONDS = 30.0
 """No further attempt is begun once this many seconds have passed since the first."""
 POOL_SIZE = 8
 """Most calls that all triggers of a process have under way at once."""
+
+
+class Service:
+    """What a hook calls: the settings, and the limiter that all calls to this account and region share."""
+
+    def __init__(self, settings: DdsSettings) -> None:
+        self.settings = settings
+        self.limiter = limiter_for(settings)
 
 
 def send(settings: DdsSettings, request: Request[T], mask: Callable[[Iterable[str]], None] = mask_secrets) -> Answer[T]:
@@ -46,8 +56,12 @@ def send(settings: DdsSettings, request: Request[T], mask: Callable[[Iterable[st
         ) from None
 
 
-def retry_options(request: Request[Any]) -> dict[str, Any]:
-    """Return tenacity's options: reads are repeated on all that passes, a create only if it was not executed."""
+def retry_options(request: Request[Any], limiter: Limiter, clock: Callable[[], float]) -> dict[str, Any]:
+    """Return tenacity's options: reads are repeated on all that passes, a create only if it was not executed.
+
+    :param limiter: it is told of each throttled call.
+    :param clock: its clock.
+    """
     from tenacity import retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
     repeatable = (Repeat.ANY,) if request.creates else (Repeat.ANY, Repeat.READS)
@@ -58,7 +72,13 @@ def retry_options(request: Request[Any]) -> dict[str, Any]:
         asked = error.retry_after if isinstance(error, DdsThrottledError) else None
         return max(backoff(state), asked or 0.0)
 
+    def after(state: Any) -> None:
+        error = state.outcome.exception()
+        if isinstance(error, DdsThrottledError) and error.action == request.action:  # not STS, on the way to it
+            limiter.throttled(clock(), error.retry_after)
+
     return {
+        "after": after,
         "retry": retry_if_exception(lambda error: repeat_for(error) in repeatable),
         "wait": wait,
         "stop": stop_after_attempt(ATTEMPTS) | stop_before_delay(RETRY_SECONDS),

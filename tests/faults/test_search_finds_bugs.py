@@ -31,7 +31,11 @@ def finds(world):
 
 def test_create_that_is_repeated_blindly(finds, monkeypatch):
     original = sending.retry_options
-    monkeypatch.setattr(sending, "retry_options", lambda request: original(replace(request, creates=False)))
+
+    def blind(request, *rest):
+        return original(replace(request, creates=False), *rest)
+
+    monkeypatch.setattr(sending, "retry_options", blind)
     finds("at most one backup a run|the job id is one of its own|every error has a cause")
 
 
@@ -72,7 +76,7 @@ def test_deadline_that_is_forgotten(finds, monkeypatch):
         return original(seen, memory, replace(terms, deadline=math.inf), now)
 
     monkeypatch.setattr(watch, "judge", patient)
-    finds("it does not end|every try ends in time")
+    finds("it does not end|every try ends in time|every failure names what and where: Trigger timeout")
 
 
 def test_error_without_its_request(finds, monkeypatch):

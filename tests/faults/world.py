@@ -23,6 +23,7 @@ from urllib3.connection import HTTPConnection
 from airflow_provider_dds.emulator import Credential, Emulator, Scenario
 from airflow_provider_dds.hooks import dds as hook_module
 from airflow_provider_dds.hooks import sdk
+from airflow_provider_dds.hooks.limiter import forget_limiters
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from tests.faults.clock import BEGIN, Clock
 from tests.faults.ears import LOG, heard, quiet
@@ -80,6 +81,7 @@ class World:
     def play(self, schedule: Schedule) -> Story:
         """Play a schedule and return what happened."""
         random.seed(0)
+        forget_limiters()
         self.emulator.reset()
         self.clock.limit, self.clock.agenda = float("inf"), []
         self.clock.now = BEGIN + schedule.second
@@ -91,6 +93,7 @@ class World:
         def init(hook: Any, *args: Any, **kwargs: Any) -> None:
             original(hook, *args, **kwargs)
             hook._log = LOG
+            hook._clock = self.clock
             hook._sleep = lambda seconds: self.scene.worker_sleep(seconds)
             hook._asleep = lambda seconds: self.scene.run.trigger_sleep(seconds)
 

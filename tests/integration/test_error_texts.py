@@ -648,7 +648,7 @@ def test_log_of_a_wait_that_is_throttled_for_a_while(service, hook, sensor, log)
         f"{failed}: {throttled}. Request id: <id>; next look in 1m30s",
         f"{failed} (2 in a row): {again}; next look in 3m00s",
         f"{failed} (3 in a row): {again}; next look in 3m45s",
-        good(job, facts, "9m38s"),
+        good(job, facts, "9m39s"),
         "info: Success criteria met. Exiting.",
     ]
 

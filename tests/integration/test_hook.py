@@ -6,10 +6,12 @@ import asyncio
 import json
 import threading
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
 import airflow_provider_dds
+from airflow_provider_dds import operations
 from airflow_provider_dds.emulator import Emulator, Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -258,8 +260,8 @@ def test_read_is_repeated_on_what_passes(service, hook, fault, error, way):
 def test_waits_between_attempts_grow_and_are_jittered(service, hook):
     waits = []
     hook._sleep = waits.append
-    service.add_fault("throttle", action="DescribeBackupTasks", times=None)
-    with pytest.raises(DdsThrottledError):
+    service.add_fault("error", status=503, action="DescribeBackupTasks", times=None)
+    with pytest.raises(DdsServiceError):
         hook.describe_backup_tasks(REPLICA)
     assert len(waits) == ATTEMPTS - 1
     assert all(0 <= wait <= 0.5 * 2**number for number, wait in enumerate(waits))
@@ -271,6 +273,98 @@ def test_wait_the_service_asks_for_is_kept(service, hook):
     service.add_fault("throttle", action="DescribeBackupTasks", retry_after_ms=7000)
     hook.describe_backup_tasks(REPLICA)
     assert waits[0] >= 7
+
+
+class TestPace:
+    """All hooks of a process that call the same account and region share one pace."""
+
+    def test_many_calls_follow_each_other_at_the_pace_of_the_connection(self, service, connect, clock):
+        begin = clock.now
+        hook, another = connect({"calls_per_second": 10}), connect({"calls_per_second": 10})
+        for _ in range(50):
+            hook.describe_backup_tasks(REPLICA)
+            another.describe_backup_tasks(REPLICA)
+        times = [request.time - begin for request in service.requests()]
+        assert times == pytest.approx([max(0, number - 4) / 10 for number in range(100)], abs=1e-4)
+
+    def test_the_most_cautious_of_two_connections_counts(self, service, connect, clock):
+        begin = clock.now
+        fast = connect({"calls_per_second": 1000})
+        fast.describe_backup_tasks(REPLICA)
+        connect({"calls_per_second": 1}).describe_backup_tasks(REPLICA)
+        for _ in range(10):
+            fast.describe_backup_tasks(REPLICA)
+        assert clock.now - begin == pytest.approx(6, abs=0.01)
+
+    def test_another_region_has_a_pace_of_its_own(self, service, clock):
+        begin = clock.now
+        hooks = [DdsHook(region_id=region) for region in ("cn-hangzhou", "cn-beijing")]
+        for hook in hooks:
+            for _ in range(5):
+                hook.describe_backup_tasks(REPLICA)
+        assert clock.now == begin
+
+    @pytest.mark.parametrize("way", ["sync", "async"])
+    def test_throttled_call_slows_the_others_down_until_they_have_recovered(self, service, clock, way):
+        def calls(hook, count):
+            began = clock.now
+
+            async def together():
+                await asyncio.gather(*[hook.adescribe_backup_tasks(REPLICA) for _ in range(count)])
+
+            if way == "async":
+                asyncio.run(together())
+            else:
+                for _ in range(count):
+                    hook.describe_backup_tasks(REPLICA)
+            return clock.now - began
+
+        one, another = DdsHook(), DdsHook()
+        assert calls(another, 205) == pytest.approx(10, abs=0.01)
+        service.add_fault("throttle")
+        calls(one, 1)
+        assert calls(another, 100) == pytest.approx(10, rel=0.1)
+        clock.advance(60)
+        assert calls(another, 205) == pytest.approx(10, abs=0.01)
+
+    def test_pause_that_the_service_asks_for_holds_for_all(self, service, clock):
+        one, another = DdsHook(), DdsHook()
+        another.describe_db_instance(REPLICA)
+        service.add_fault("throttle", action="DescribeBackupTasks", times=None, retry_after_ms=100_000)
+        began = clock.now
+        with pytest.raises(DdsThrottledError):
+            one.describe_backup_tasks(REPLICA)
+        assert clock.now == began
+        another.describe_db_instance(REPLICA)
+        assert clock.now - began == pytest.approx(100, abs=0.01)
+
+    def test_sts_that_is_throttled_slows_no_call_of_the_service(self, service, hook):
+        limiter, clock = hook._load().limiter, hook._clock
+        for action, paused in (("AssumeRole", False), ("DescribeRegions", True)):
+            error = DdsThrottledError("", action=action)
+            options = sending.retry_options(next(operations.describe_regions()), limiter, clock)
+            options["after"](SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
+            assert (limiter.pace.resumes_at > clock()) is paused
+
+    def test_create_does_not_stand_in_line_behind_reads(self, service, clock, monkeypatch):
+        order = []
+        original = sdk.call
+        monkeypatch.setattr(sdk, "call", lambda *args: order.append(args[2]) or original(*args))
+
+        async def together():
+            async def asleep(seconds):
+                clock.advance(seconds)
+                await asyncio.sleep(0)
+
+            hook = DdsHook()
+            hook._asleep = asleep
+            reads = [asyncio.ensure_future(hook.adescribe_db_instance(REPLICA)) for _ in range(50)]
+            await asyncio.sleep(0)
+            await hook.arun(operations.create_backup(REPLICA))
+            await asyncio.gather(*reads)
+
+        asyncio.run(together())
+        assert order.index("CreateBackup") < 15
 
 
 @pytest.mark.parametrize(
