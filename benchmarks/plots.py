@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from benchmarks.result import Plot
 
 COLOURS = ("#0f766e", "#c2410c", "#1d4ed8", "#a16207", "#7e22ce", "#475569", "#be185d", "#15803d")
+OTHERS = "#94a3b8"
+OURS = "this package"
+"""How a bar's label begins that is to be told from those of others."""
 STYLE = {
     "svg.hashsalt": "dds",
     "svg.fonttype": "none",
@@ -55,9 +58,13 @@ def draw(plot: Plot, path: Path) -> None:
 def _draw_bars(plot: Plot, axes: Any) -> None:
     """Lay the bars down, so that their names have room."""
     lengths = [curve.ys[0] for curve in plot.curves]
-    colours = [COLOURS[number % len(COLOURS)] for number in range(len(lengths))]
-    bars = axes.barh([curve.label for curve in plot.curves], lengths, color=colours, height=0.6)
-    axes.bar_label(bars, labels=[f"{length:,.4g}" for length in lengths], padding=4)
+    labels = [curve.label for curve in plot.curves]
+    ours = [label.startswith(OURS) for label in labels]
+    colours = [COLOURS[0] if own or not any(ours) else OTHERS for own in ours]
+    bars = axes.barh(labels, lengths, color=colours, height=0.6)
+    axes.bar_label(
+        bars, labels=[f"{length:,.3g}" if length < 1000 else f"{length:,.0f}" for length in lengths], padding=4
+    )
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.12)
