@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,8 @@ from tests.support.versions import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+TESTED_DAGS = Path(__file__).with_name("dags")
 RUNNING: list[AirflowBox] = []
 
 
@@ -25,7 +26,7 @@ def example_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def box(example_dags: Path) -> Iterator[AirflowBox]:
     """Scheduler, triggerer, DAG processor, API server and emulator; a backup takes 10 seconds."""
-    with AirflowBox([example_dags], speed=30) as airflow:
+    with AirflowBox([example_dags, TESTED_DAGS], speed=30) as airflow:
         RUNNING.append(airflow)
         try:
             yield airflow

@@ -47,6 +47,9 @@ needs_supervisor = pytest.mark.skipif(
 needs_timeout_of_none = pytest.mark.skipif(
     AIRFLOW < (3, 3), reason="this Airflow does not take None for its default timeout of sensors (3.3 and later)"
 )
+needs_rendering_in_the_triggerer = pytest.mark.skipif(
+    AIRFLOW < (3, 3), reason="this Airflow renders no templates in the triggerer (3.3 and later)"
+)
 HAS_RETRY_POLICIES = AIRFLOW >= (3, 3)
 needs_retry_policies = pytest.mark.skipif(
     not HAS_RETRY_POLICIES, reason="this Airflow has no retry policies (3.3 and later)"
@@ -118,6 +121,7 @@ __all__ = [
     "every_mode_that_remembers",
     "examples",
     "first_rescheduled_at",
+    "needs_rendering_in_the_triggerer",
     "needs_retry_policies",
     "needs_supervisor",
     "needs_task_state_store",
