@@ -17,6 +17,7 @@ from functools import lru_cache
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from airflow_provider_dds.compat import mask_secrets
 from airflow_provider_dds.connection import CALLS_PER_SECOND
@@ -103,8 +104,7 @@ class Credential:
         """
         with self._lock:
             if self.generation == generation and self._settings.auth_type not in ("access_key", "sts"):
-                if self._settings.auth_type != "default":  # each default chain would leave a thread behind
-                    self._provider = None
+                self._provider = None
                 self._expires_at = 0.0
                 self._fetch()
             return self.generation != generation
@@ -168,24 +168,32 @@ class Credential:
 
 
 def credential_for(settings: DdsSettings) -> Credential:
-    """Return the credential for some settings: one for each connection and process, whatever region is called."""
+    """Return the credential for some settings, whatever region is called: one in a process, as long as it is held."""
     key = replace(settings, region_id=None, endpoint=None, protocol="https", calls_per_second=CALLS_PER_SECOND)
     with _making:
-        return _credential(key)
+        credential = _credentials.get(key)
+        if credential is None:
+            credential = _credentials[key] = Credential(key)
+        return credential
 
 
 def forget_credentials() -> None:
     """Forget all credentials of the process, so that each is fetched again."""
     with _making:
-        _credential.cache_clear()
+        _credentials.clear()
+        _default_chain.cache_clear()
 
 
+_credentials: WeakValueDictionary[DdsSettings, Credential] = WeakValueDictionary()
 _making = threading.Lock()
 
 
-@lru_cache(maxsize=64)
-def _credential(key: DdsSettings) -> Credential:
-    return Credential(key)
+@lru_cache(maxsize=1)
+def _default_chain() -> Any:
+    """Return the SDK's chain, which takes no settings. There is one in a process, since each leaves a thread behind."""
+    from alibabacloud_credentials import provider as sdk
+
+    return sdk.DefaultCredentialsProvider()
 
 
 def sts_endpoint_for(settings: DdsSettings) -> str:
@@ -210,7 +218,7 @@ def _provider_for(settings: DdsSettings) -> Any:
     if settings.auth_type in ("access_key", "sts"):
         return _static(fields)
     if settings.auth_type == "default":
-        return sdk.DefaultCredentialsProvider()
+        return _default_chain()
     if settings.auth_type == "ecs_ram_role":
         # Link-local, so never by proxy and with the SDK's short timeouts; without its thread for each provider.
         return sdk.EcsRamRoleCredentialsProvider(role_name=fields.get("role_name", ""), async_update_enabled=False)

@@ -22,7 +22,7 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
 from airflow_provider_dds.hooks import sdk, sending
-from airflow_provider_dds.hooks.sending import Service
+from airflow_provider_dds.hooks.sending import Service, service_for
 from airflow_provider_dds.operations import Answer, Request, Steps
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class DdsHook(BaseHook):
 
         :raises DdsConfigurationError: the connection is wrong; nothing was sent.
         """
-        return sdk.client_for(self._load().settings)
+        return self._load().client
 
     def create_backup(
         self,
@@ -368,7 +368,7 @@ class DdsHook(BaseHook):
 
         turn()
         retrying = Retrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))
-        return retrying(sending.send, service.settings, request)
+        return retrying(sending.send, service, request)
 
     async def _acall(self, request: Request[T]) -> Answer[T]:
         from tenacity import AsyncRetrying
@@ -378,7 +378,7 @@ class DdsHook(BaseHook):
         loop = asyncio.get_running_loop()
 
         async def send() -> Answer[T]:
-            return await loop.run_in_executor(sending.pool(), sending.send, service.settings, request, masker_on(loop))
+            return await loop.run_in_executor(sending.pool(), sending.send, service, request, masker_on(loop))
 
         async def rest(seconds: float) -> None:
             await self._asleep(seconds)
@@ -391,18 +391,22 @@ class DdsHook(BaseHook):
         if self._service is None:
             with self._known_connection():
                 connection = self.get_connection(self.dds_conn_id)
-            settings = self._read(connection)
-            mask_secrets(settings.secrets)
-            self._service = Service(settings)
+            service = service_for(self._read(connection))
+            if not service.masked:
+                mask_secrets(service.settings.secrets)
+                service.masked = True
+            self._service = service
         return self._service
 
     async def _aload(self) -> Service:
         if self._service is None:
             with self._known_connection():
                 connection = await connection_of(self, self.dds_conn_id)
-            settings = self._read(connection)
-            await amask_secrets(settings.secrets)
-            self._service = Service(settings)
+            service = service_for(self._read(connection))
+            if not service.masked:
+                await amask_secrets(service.settings.secrets)
+                service.masked = True
+            self._service = service
         return self._service
 
     @contextmanager

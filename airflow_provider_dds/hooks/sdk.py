@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import lru_cache
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary, finalize
 
 from airflow_provider_dds import __version__
 from airflow_provider_dds.api_errors import api_error
@@ -41,12 +42,44 @@ TOKEN_EXPIRED = "InvalidSecurityToken.Expired"  # noqa: S105 - a code of the ser
 _log = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=64)
+_clients: WeakValueDictionary[DdsSettings, Client] = WeakValueDictionary()
+_making = threading.Lock()
+
+
 def client_for(settings: DdsSettings) -> Client:
-    """Return the client for some settings: one for each connection and process, with its pooled connections.
+    """Return the client for some settings, with its pooled connections: one in a process, as long as somebody holds it.
 
     :raises DdsConfigurationError: a file that the settings name cannot be read.
     """
+    with _making:
+        client = _clients.get(settings)
+        if client is None:
+            client = _clients[settings] = _new_client(settings)
+            host = f"{settings.protocol}://{endpoint_of(client)}"
+            finalize(client, _close_connections, host).atexit = False
+        return client
+
+
+def forget_clients() -> None:
+    """Forget all clients of the process, so that each is made anew."""
+    with _making:
+        _clients.clear()
+
+
+def _close_connections(host: str) -> None:
+    """Let go of the SDK's connections to a host, unless another client uses them; they close when no call does.
+
+    The SDK keeps them by host, for as long as the process lives. Those to STS stay: one at most for each host.
+    """
+    from darabonba.core import DaraCore
+
+    used = (client() for client in _clients.valuerefs())
+    if all(client is None or f"{client._protocol.lower()}://{endpoint_of(client)}" != host for client in used):
+        for key in [key for key in DaraCore._sessions if key.startswith(f"{host}:")]:
+            DaraCore._sessions.pop(key, None)
+
+
+def _new_client(settings: DdsSettings) -> Client:
     from alibabacloud_dds20151201.client import Client
     from alibabacloud_tea_openapi.utils_models import Config
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from airflow_provider_dds.api_errors import Repeat, repeat_for
 from airflow_provider_dds.compat import mask_secrets
 from airflow_provider_dds.exceptions import DdsResponseError, DdsThrottledError
 from airflow_provider_dds.hooks import sdk
-from airflow_provider_dds.hooks.limiter import limiter_for
+from airflow_provider_dds.hooks.credentials import forget_credentials
+from airflow_provider_dds.hooks.limiter import forget_limiters, limiter_for
 from airflow_provider_dds.operations import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from alibabacloud_dds20151201.client import Client
     from tenacity.wait import wait_base
 
     from airflow_provider_dds.connection import DdsSettings
@@ -32,19 +36,54 @@ POOL_SIZE = 8
 
 
 class Service:
-    """What a hook calls: the settings, and the limiter that all calls to this account and region share."""
+    """What all hooks of a process with equal settings share. It goes with the last of them, and with it what it holds.
+
+    :ivar limiter: lets their calls out, and those of others to this account and region.
+    :ivar masked: whether Airflow's secrets masker knows the secrets of the settings.
+    """
 
     def __init__(self, settings: DdsSettings) -> None:
         self.settings = settings
         self.limiter = limiter_for(settings)
+        self.masked = False
+
+    @cached_property
+    def client(self) -> Client:
+        """The SDK's client. Making it reads files: ask for it in a thread that may wait.
+
+        :raises DdsConfigurationError: a file that the settings name cannot be read.
+        """
+        return sdk.client_for(self.settings)
 
 
-def send(settings: DdsSettings, request: Request[T], mask: Callable[[Iterable[str]], None] = mask_secrets) -> Answer[T]:
+_services: WeakValueDictionary[DdsSettings, Service] = WeakValueDictionary()
+_making = threading.Lock()
+
+
+def service_for(settings: DdsSettings) -> Service:
+    """Return what hooks with these settings share: settings that differ, as after a change, share only the pace."""
+    with _making:
+        service = _services.get(settings)
+        if service is None:
+            service = _services[settings] = Service(settings)
+        return service
+
+
+def forget_services() -> None:
+    """Begin as a fresh process does: with no client, no credential, and a pace that nobody has slowed down."""
+    with _making:
+        _services.clear()
+    sdk.forget_clients()
+    forget_credentials()
+    forget_limiters()
+
+
+def send(service: Service, request: Request[T], mask: Callable[[Iterable[str]], None] = mask_secrets) -> Answer[T]:
     """Send one request, once, and return its parsed answer.
 
     :raises DdsError: the call failed, or its answer cannot be trusted.
     """
-    body = sdk.call(sdk.client_for(settings), settings, request.action, request.query, mask)
+    body = sdk.call(service.client, service.settings, request.action, request.query, mask)
     request_id = str(body.get("RequestId") or "")
     try:
         return Answer(request.parse(body), request_id)

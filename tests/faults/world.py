@@ -22,8 +22,7 @@ from urllib3.connection import HTTPConnection
 
 from airflow_provider_dds.emulator import Credential, Emulator, Scenario
 from airflow_provider_dds.hooks import dds as hook_module
-from airflow_provider_dds.hooks import sdk
-from airflow_provider_dds.hooks.limiter import forget_limiters
+from airflow_provider_dds.hooks import sending
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from tests.faults.clock import BEGIN, Clock
 from tests.faults.ears import LOG, heard, quiet
@@ -68,7 +67,7 @@ class World:
                 (HTTPConnection, "getresponse", self._hanging),
             ):
                 stack.enter_context(patch.object(owner, name, wrapped(getattr(owner, name))))
-            sdk.client_for.cache_clear()
+            sending.forget_services()
             # Airflow raises the recursion limit when it copies a task; hypothesis warns if that happens under way.
             copy.deepcopy(DdsCreateBackupOperator(task_id="first", db_instance_id="none"))
             self._stack = stack.pop_all()
@@ -76,12 +75,12 @@ class World:
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
-        sdk.client_for.cache_clear()
+        sending.forget_services()
 
     def play(self, schedule: Schedule) -> Story:
         """Play a schedule and return what happened."""
         random.seed(0)
-        forget_limiters()
+        sending.forget_services()
         self.emulator.reset()
         self.clock.limit, self.clock.agenda = float("inf"), []
         self.clock.now = BEGIN + schedule.second

@@ -10,8 +10,7 @@ import pytest
 
 from airflow_provider_dds.emulator import Emulator, ManualClock
 from airflow_provider_dds.hooks import dds as hook_module
-from airflow_provider_dds.hooks import sdk
-from airflow_provider_dds.hooks.limiter import forget_limiters
+from airflow_provider_dds.hooks import sending
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from tests.support.runner import Run, moment
@@ -51,8 +50,7 @@ def service(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emu
             self._clock, self._sleep, self._asleep = clock, clock.advance, asleep
 
         monkeypatch.setattr(hook_module.DdsHook, "__init__", on_moved_time)
-        sdk.client_for.cache_clear()
-        forget_limiters()
+        sending.forget_services()
         yield emulator
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import threading
@@ -32,7 +33,7 @@ from airflow_provider_dds.exceptions import (
     DdsThrottledError,
     DdsTransportError,
 )
-from airflow_provider_dds.hooks import credentials, sdk
+from airflow_provider_dds.hooks import credentials, sending
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
@@ -111,8 +112,7 @@ def _masks_of_other_tests_are_gone() -> None:
 
 def forget() -> None:
     """Begin as a fresh process does."""
-    credentials.forget_credentials()
-    sdk.client_for.cache_clear()
+    sending.forget_services()
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_name_of_the_ecs_role_may_be_given_and_never_comes_from_the_environment(
 
 def test_metadata_service_is_not_asked_by_proxy(machine, connect):
     hook = connect(machine, "ecs_ram_role", proxy="http://user:proxy-secret@127.0.0.1:9")
-    sdk.client_for(hook._load().settings)._credential.ready()
+    hook.get_conn()._credential.ready()
     assert machine.calls("MetadataCredential") == 1
 
 
@@ -583,6 +583,15 @@ def test_default_chain_has_one_thread_for_a_connection_and_process(machine, conn
     assert schedulers() - before == 1
 
 
+def test_default_chain_has_one_thread_however_many_hooks_come_and_go(machine, connect):
+    before = schedulers()
+    connect(machine, "default")
+    for _ in range(3):
+        DdsHook().describe_backup_tasks(REPLICA)
+        gc.collect()
+    assert schedulers() - before == 1
+
+
 def schedulers() -> int:
     return sum(1 for thread in threading.enumerate() if "APScheduler" in thread.name)
 
@@ -681,7 +690,7 @@ def test_sts_that_stays_throttled(cloud, connect):
 def test_create_goes_out_once_the_credential_can_be_had(given, auth_type, kind, clock):
     emulator, hook = given(auth_type)
     hook.describe_backup_tasks(REPLICA)
-    sdk.client_for(hook._load().settings)._credential._provider = None
+    hook.get_conn()._credential._provider = None
     clock.advance(6 * 3600 + 60)
     emulator.add_fault(kind, action=FETCH[auth_type], times=1)
     hook.create_backup(REPLICA)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
+from weakref import ref
 
 import pytest
 
 import airflow_provider_dds
 from airflow_provider_dds import operations
-from airflow_provider_dds.emulator import Emulator, Readings
+from airflow_provider_dds.emulator import Credential, Emulator, Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsBackupRunningError,
@@ -23,6 +25,7 @@ from airflow_provider_dds.exceptions import (
     DdsThrottledError,
     DdsTransportError,
 )
+from airflow_provider_dds.hooks import dds as hook_module
 from airflow_provider_dds.hooks import sdk, sending
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.hooks.sending import ATTEMPTS
@@ -53,6 +56,79 @@ def test_get_conn_is_the_sdks_client_and_shared(service):
     client = DdsHook().get_conn()
     assert isinstance(client, Client)
     assert DdsHook().get_conn() is client
+
+
+class TestShared:
+    """Client, credential and connections of a process: one for all hooks with equal settings, gone with the last."""
+
+    @staticmethod
+    def sessions(emulator):
+        from darabonba.core import DaraCore
+
+        return [session for key, session in DaraCore._sessions.items() if f":{emulator.port}:" in key]
+
+    def test_hooks_with_equal_settings_share_all(self, service):
+        one, another = DdsHook(), DdsHook()
+        assert one._load() is another._load()
+        assert one.get_conn() is another.get_conn()
+
+    def test_all_goes_with_the_last_hook_and_its_connections_are_closed(self, service):
+        one, another = DdsHook(), DdsHook()
+        for hook in (one, another):
+            hook.describe_backup_tasks(REPLICA)
+        gone = [ref(each) for each in (one._load(), one.get_conn(), one.get_conn()._credential, one._load().limiter)]
+        [session] = self.sessions(service)
+        [pool] = session.get_adapter("http://").poolmanager.pools._container.values()
+        [connection] = [each for each in pool.pool.queue if each and each.sock]
+        del session, pool, hook, one
+        gc.collect()
+        assert all(each() is not None for each in gone)
+        assert self.sessions(service)
+        del another
+        gc.collect()
+        assert [each() for each in gone] == [None] * 4
+        assert self.sessions(service) == []
+        assert connection.sock is None
+
+    def test_connections_stay_while_another_account_uses_them(self, service, connect):
+        service.service.add_credential(Credential("LTAI-another", "its-secret"))
+        one = DdsHook()
+        one.describe_backup_tasks(REPLICA)
+        another = connect(login="LTAI-another", password="its-secret")
+        another.describe_backup_tasks(REPLICA)
+        assert one.get_conn() is not another.get_conn()
+        [session] = self.sessions(service)
+        del one
+        gc.collect()
+        assert self.sessions(service) == [session]
+
+    def test_changed_connection_is_read_by_the_next_hook_and_the_old_client_ends(self, service, connect):
+        old = DdsHook()
+        client = ref(old.get_conn())
+        new = connect({"read_timeout": 3})
+        assert old._load().settings.read_timeout == 10
+        assert new._load().settings.read_timeout == 3
+        assert new.get_conn() is not client()
+        assert new._load().limiter is old._load().limiter
+        del old
+        gc.collect()
+        assert client() is None
+
+    def test_a_thousand_hooks_mask_the_secrets_once(self, service, monkeypatch):
+        told = []
+
+        async def mask(values):
+            told.append(values)
+
+        monkeypatch.setattr(hook_module, "amask_secrets", mask)
+
+        async def ask():
+            hooks = [DdsHook() for _ in range(1000)]
+            for hook in hooks:
+                await hook._aload()
+
+        asyncio.run(ask())
+        assert len(told) == 1
 
 
 def test_client_can_be_used_by_itself(service, hook):
