@@ -20,6 +20,7 @@ from airflow_provider_dds.sensors.dds import DdsBackupSensor
     catchup=False,
     params={"db_instance_id": "dds-demo-replica"},
     tags=["dds", "example"],
+    doc_md=__doc__,
 )
 def dds_backup_gate_deferrable():
     # --8<-- [start:howto_dds_backup_gate_deferrable]
@@ -35,6 +36,7 @@ def dds_backup_gate_deferrable():
         deferrable=True,
         poke_interval=5,
         timeout=timedelta(hours=6),
+        doc_md="Waits for the job of `create_backup`. When it fails, the last line of its log says what to do.",
     )
     # --8<-- [end:howto_dds_backup_gate_deferrable]
 

@@ -21,6 +21,7 @@ from airflow_provider_dds.sensors.dds import DdsBackupSensor
     catchup=False,
     params={"db_instance_id": "dds-demo-replica"},
     tags=["dds", "example"],
+    doc_md=__doc__,
 )
 def dds_backup_gate_no_worker():
     # --8<-- [start:howto_dds_backup_gate_no_worker]
@@ -36,6 +37,7 @@ def dds_backup_gate_no_worker():
         start_from_trigger=True,
         poke_interval=5,
         timeout=timedelta(hours=6),
+        doc_md="Waits for the job of `create_backup`. When it fails, the last line of its log says what to do.",
     )
     # --8<-- [end:howto_dds_backup_gate_no_worker]
 

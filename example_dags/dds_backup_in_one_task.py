@@ -20,6 +20,7 @@ from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
     catchup=False,
     params={"db_instance_id": "dds-demo-replica"},
     tags=["dds", "example"],
+    doc_md=__doc__,
 )
 def dds_backup_in_one_task():
     # --8<-- [start:howto_dds_backup_in_one_task]
@@ -33,6 +34,7 @@ def dds_backup_in_one_task():
         poke_interval=5,
         timeout=timedelta(hours=6),
         outlets=[Asset("mongodb_backup")],
+        doc_md="XCom `backup` has the facts of the backup. When it fails, the last line of its log says what to do.",
     )
 
     @task

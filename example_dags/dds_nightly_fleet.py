@@ -20,6 +20,7 @@ DEMO_FLEET = ["dds-demo-replica", "dds-demo-cluster", "dds-demo-sharded"]
     catchup=False,
     max_active_tasks=16,
     tags=["dds", "example"],
+    doc_md=__doc__,
 )
 def dds_nightly_fleet():
     @task
