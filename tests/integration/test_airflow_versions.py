@@ -128,6 +128,17 @@ def test_sensor_whose_triggerer_never_answers_times_out_and_is_not_retried(
         sensor(hook.create_backup(REPLICA), "deferrable").once()
 
 
+def test_sensor_that_asks_for_the_triggerer_begins_on_a_worker_where_airflow_has_no_other_way(
+    service: Emulator, hook: Any, sensor: Any, logged: Any
+) -> None:
+    run = sensor(hook.create_backup(REPLICA), "deferrable", start_from_trigger=True)
+    assert run.task.start_from_trigger == (AIRFLOW >= (3, 3))
+    assert (run.task.start_trigger_args is None) == (AIRFLOW < (3, 3))
+    assert run.once()["status"] == "Success"  # as airflow dags test runs it on all of them
+    assert run.starts == 2
+    assert logged().count("Begun on a worker in spite of start_from_trigger") == 1
+
+
 def test_start_of_a_wait_is_read_as_airflow_3_0_tells_it_under_dags_test() -> None:
     began = datetime(2026, 11, 24, 5, 3, 28, 178835, tzinfo=timezone.utc)
     ti = SimpleNamespace(get_first_reschedule_date=lambda _: "2026-11-24T05:03:28.178835Z")
