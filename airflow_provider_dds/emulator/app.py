@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from .answers import ConnectionReset, JsonAnswer, spoiled
 from .control import control_routes
 from .errors import ServiceError, denied, invalid_version, unknown_action
+from .faults import Fault
 from .metadata import metadata_routes
 from .operations import OPERATIONS
 from .signature import SignedRequest
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from .box import Box
-    from .faults import Fault
 
 VERSION = "2015-12-01"
 
@@ -101,6 +101,9 @@ class RpcEndpoint:
         with box.service.lock:
             credential = box.gatekeeper.admit(signed, box.service.credentials, box.service.readings.missing_parameter)
         box.recorder.note(request_id, access_key_id=credential.access_key_id)
+        most = box.service.readings.calls_per_second
+        if not sts and most is not None and not box.quota.admits(credential.access_key_id, most):
+            return self._throttle(Fault("throttle"), request, request_id)
         if not sts and not credential.allows(action):
             raise denied(action, credential.access_key_id)
         if sts:

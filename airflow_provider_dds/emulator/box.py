@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .faults import FaultBook
+from .quota import Quota
 from .recorder import Recorder
 from .signature import Gatekeeper
 from .sts import TokenService
@@ -43,6 +44,7 @@ class Box:
         self.recorder = Recorder()
         self.gatekeeper = Gatekeeper(wall_clock)
         self.sts = TokenService(service, roles, metadata, wall_clock)
+        self.quota = Quota(wall_clock)
         self.stopping = asyncio.Event()
         prepare(service, self.faults)
 

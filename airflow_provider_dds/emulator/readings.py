@@ -103,6 +103,8 @@ class Readings:
     """Error code for a missing parameter: ``MissingDBInstanceId``, or ``MissingParameter``."""
     region_id_needed: bool = False
     """Every request must carry ``RegionId``."""
+    calls_per_second: int | None = None
+    """Calls that an AccessKey may make in each real second, whatever the speed; more are throttled. None: no limit."""
     throttle_status: int = 400
     """HTTP status of a throttled answer."""
     throttle_retry_after_ms: int | None = None
@@ -116,6 +118,8 @@ class Readings:
             raise ValueError("finished_row_seconds: must not be negative")
         if self.upcoming_automatic_rows < 0:
             raise ValueError("upcoming_automatic_rows: must not be negative")
+        if self.calls_per_second is not None and self.calls_per_second < 1:
+            raise ValueError("calls_per_second: must be at least 1, or null")
         if not 400 <= self.throttle_status <= 599:
             raise ValueError("throttle_status: must be an HTTP error status, 400 to 599")
 

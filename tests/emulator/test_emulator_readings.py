@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dds.emulator import Readings
+from airflow_provider_dds.emulator import Emulator, ManualClock, Readings
 from airflow_provider_dds.emulator.clock import parse_utc, utc_text
 
 REPLICA = {"DBInstanceId": "dds-demo-replica"}
@@ -406,6 +406,20 @@ def test_attributes_of_an_unknown_instance_may_be_an_empty_list(read, call):
     assert call.refusal("DescribeDBInstanceAttribute") == (400, "MissingDBInstanceId")
 
 
+def test_more_calls_in_a_second_than_allowed_are_throttled(caller_of):
+    wall = ManualClock()
+    with Emulator(readings=Readings(calls_per_second=2), wall_clock=wall) as emulator:
+        call = caller_of(emulator)
+        call("DescribeRegions")
+        call("DescribeBackupTasks", **REPLICA)
+        assert call.refusal("CreateBackup", **REPLICA) == (400, "Throttling.User")
+        assert (emulator.requests()[-1].executed, emulator.requests()[-1].fault) == (False, None)
+        wall.advance(1)
+        call("CreateBackup", **REPLICA)
+        call("DescribeRegions")
+        assert call.refusal("DescribeRegions") == (400, "Throttling.User")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -413,6 +427,7 @@ def test_attributes_of_an_unknown_instance_may_be_an_empty_list(read, call):
         {"new_row_delay_seconds": -1},
         {"finished_row_seconds": -1},
         {"upcoming_automatic_rows": -1},
+        {"calls_per_second": 0},
         {"throttle_status": 200},
     ],
 )
