@@ -1,0 +1,406 @@
+"""No path of a trigger blocks the event loop: blockbuster watches its thread while triggers are built, look and end.
+
+The service and STS speak TLS, in another thread. Airflow finds the connection in a way that blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+from airflow.secrets.environment_variables import EnvironmentVariablesBackend
+from blockbuster import BlockBuster, BlockBusterFunction, BlockingError
+
+from airflow_provider_dds.emulator import Emulator, ManualClock, Role
+from airflow_provider_dds.hooks import credentials, sending
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
+from tests.integration.conftest import REPLICA
+from tests.support.tls import make_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+ARN = "acs:ram::1000000000000001:role/backup"
+SESSION = 900
+BACKUP = 300
+HOUR = 3600.0
+
+
+class Watch:
+    """Keeps what blocked the event loop, also where something else caught the error.
+
+    :ivar blocked: where it did, as stack traces.
+    """
+
+    def __init__(self) -> None:
+        self.blocked: list[str] = []
+        self._thread: int | None = None
+        self._buster = BlockBuster()
+        for owner, name in (
+            (ssl.SSLContext, "load_verify_locations"),
+            (ssl.SSLContext, "set_default_verify_paths"),
+            (ssl.SSLSocket, "do_handshake"),
+            (socket, "getaddrinfo"),
+        ):
+            self._buster.functions[f"{owner.__name__}.{name}"] = BlockBusterFunction(owner, name)
+        for name in ("io.TextIOWrapper.write", "io.BufferedWriter.write"):  # Airflow's log, on any Airflow
+            self._buster.functions[name].can_block_in("logging/__init__.py", {"emit", "flush"})
+        result = BlockBusterFunction(concurrent.futures.Future, "result", can_block_predicate=lambda it, *_: it.done())
+        self._buster.functions["Future.result"] = result
+        for function in self._buster.functions.values():
+            function.can_block_predicate = self._elsewhere_or(function.can_block_predicate)
+
+    def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run on an event loop that is watched from the first step to the last."""
+
+        async def watched() -> Any:
+            self._thread = threading.get_ident()
+            try:
+                return await work()
+            finally:
+                self._thread = None
+
+        original = BlockingError.__init__
+
+        def noted(error: BlockingError, function: str) -> None:
+            self.blocked.append(f"{function}\n{''.join(traceback.format_stack(limit=25))}")
+            original(error, function)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BlockingError, "__init__", noted)
+            self._buster.activate()
+            try:
+                return asyncio.run(watched())
+            finally:
+                self._buster.deactivate()
+
+    def _elsewhere_or(self, may_block: Callable[..., bool]) -> Callable[..., bool]:
+        return lambda *args, **kwargs: threading.get_ident() != self._thread or may_block(*args, **kwargs)
+
+
+class Moved(ManualClock):
+    """The clock of the whole process, which stands still unless it is moved."""
+
+    def __init__(self, traveller: Any) -> None:
+        self._traveller = traveller
+
+    @property
+    def now(self) -> float:
+        return time.time()
+
+    def __call__(self) -> float:
+        return time.time()
+
+    def advance(self, seconds: float) -> float:
+        self._traveller.shift(seconds)
+        return time.time()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def never_blocking(watch: Watch) -> Iterator[Callable[[Callable[[], Awaitable[Any]]], Any]]:
+    """Run on an event loop; fails if anything blocked it, even where the error was caught."""
+    yield watch.run
+    assert not watch.blocked, watch.blocked[0]
+
+
+@pytest.fixture
+def clock() -> Iterator[Moved]:
+    with time_machine.travel(float(int(time.time())), tick=False) as traveller:
+        yield Moved(traveller)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    return make_certificate(tmp_path)
+
+
+@pytest.fixture
+def cloud(clock: Moved, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """The service and STS behind TLS, as a triggerer that has just begun finds them: no client, no credential."""
+    tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
+    with Emulator(speed=1.0, clock=clock, **tls) as emulator:
+        emulator.sts.put(Role(ARN))
+        monkeypatch.setattr(credentials, "sts_endpoint_for", lambda _: f"127.0.0.1:{emulator.port}")
+        sending.forget_services()
+        yield emulator
+
+
+@pytest.fixture
+def connect(cloud: Emulator, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Define the connection, with a pace that nobody waits for."""
+
+    def define(auth_type: str, **extra: Any) -> None:
+        connection = cloud.connection_dict()
+        role = {"role_arn": ARN, "role_session_expiration": SESSION} if auth_type == "ram_role_arn" else {}
+        common = {"auth_type": auth_type, "ca_file": str(certificate[0]), "calls_per_second": 10_000}
+        connection["extra"] = {**connection["extra"], **common, **role, **extra}
+        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
+
+    define("access_key")
+    return define
+
+
+@pytest.fixture(autouse=True)
+def _connections_come_from_a_backend_that_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = EnvironmentVariablesBackend.get_conn_value
+
+    def after_a_look_at_the_disk(self: Any, *args: Any, **kwargs: Any) -> Any:
+        read_a_file()
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(EnvironmentVariablesBackend, "get_conn_value", after_a_look_at_the_disk)
+
+
+@pytest.fixture
+def wait(clock: Moved, connect: Callable[..., None]) -> Callable[..., Any]:
+    """Make the work of a triggerer: a trigger is built and runs until it fires."""
+
+    def make(trigger_class: type = DdsBackupTrigger, **changes: Any) -> Callable[[], Awaitable[Any]]:
+        async def run() -> Any:
+            trigger = on_moved_time(built(trigger_class, clock.now, **changes), clock)
+            events = [event async for event in trigger.run()]
+            await trigger.cleanup()
+            return events[0].payload
+
+        return run
+
+    return make
+
+
+def built(trigger_class: type, now: float, **changes: Any) -> Any:
+    """Return a trigger as a triggerer makes it, from what another one has written down."""
+    common = {"db_instance_id": REPLICA, "dds_conn_id": "dds_default", "region_id": None, "deadline": now + 6 * HOUR}
+    own: dict[str, Any] = {"backup_job_id": "1", "started_at": now}
+    if trigger_class is DdsInstanceFreeTrigger:
+        own = {"poke_interval": 60.0, "record": {}}
+    _, kwargs = trigger_class(**{**common, **own, **changes}).serialize()
+    return trigger_class(**json.loads(json.dumps(kwargs)))
+
+
+def on_moved_time(trigger: Any, clock: Moved) -> Any:
+    """Let all waits of a trigger move the clock instead."""
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        await asyncio.sleep(0)
+
+    trigger._clock = trigger.hook._clock = clock
+    trigger._sleep = trigger.hook._asleep = sleep
+    return trigger
+
+
+def read_a_file(_: Any = None) -> None:
+    with Path(__file__).open("rb") as file:
+        file.read()
+
+
+# --- what blockbuster finds -------------------------------------------------------------------------------------------
+
+
+def call_the_service(trigger: Any) -> None:
+    trigger.hook.describe_db_instance(REPLICA)
+
+
+def look_up_the_connection(trigger: Any) -> None:
+    trigger.hook.get_connection("dds_default")
+
+
+def make_a_tls_context(_: Any) -> None:
+    ssl.create_default_context()
+
+
+def wait_for_a_thread(_: Any) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        event = threading.Event()
+        pool.submit(event.wait, 10)
+        asyncio.get_running_loop().call_later(0, event.set)
+        pool.submit(event.set).result(0.05)
+
+
+def sleep_a_little(_: Any) -> None:
+    time.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [call_the_service, look_up_the_connection, make_a_tls_context, wait_for_a_thread, sleep_a_little, read_a_file],
+)
+def test_bad_trigger_is_caught_even_if_it_swallows_the_error(cloud, connect, clock, watch, bad):
+    async def run() -> None:
+        trigger = built(DdsBackupTrigger, clock.now)
+        with contextlib.suppress(Exception):
+            bad(trigger)
+
+    watch.run(run)
+    assert watch.blocked
+
+
+def test_what_a_thread_does_is_none_of_the_loop_s_business(cloud, connect, clock, watch):
+    async def run() -> None:
+        trigger = built(DdsBackupTrigger, clock.now)
+        await asyncio.get_running_loop().run_in_executor(None, call_the_service, trigger)
+
+    watch.run(run)
+    assert not watch.blocked
+    assert cloud.requests("DescribeDBInstanceAttribute")
+
+
+# --- the triggers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("auth_type", ["access_key", "ram_role_arn"])
+def test_wait_from_construction_to_event(cloud, connect, wait, never_blocking, auth_type):
+    connect(auth_type)
+    job_id = cloud.service.start_automatic_backup(REPLICA)
+    ending = never_blocking(wait(backup_job_id=job_id))
+    assert (ending["outcome"], ending["backup"]["status"]) == ("done", "Success")
+    assert cloud.calls("AssumeRole") == (auth_type == "ram_role_arn")
+
+
+def test_twenty_triggers_begin_at_once(cloud, connect, wait, never_blocking):
+    """All need the client, its TLS context and a role at the same moment."""
+    connect("ram_role_arn")
+    job_id = cloud.service.start_automatic_backup(REPLICA)
+
+    async def run() -> list[Any]:
+        return await asyncio.gather(*(wait(backup_job_id=job_id)() for _ in range(20)))
+
+    assert {ending["outcome"] for ending in never_blocking(run)} == {"done"}
+
+
+def test_role_is_renewed_again_and_again(cloud, connect, wait, never_blocking):
+    connect("ram_role_arn")
+    cloud.service.speed = 0.1
+    job_id = cloud.service.start_automatic_backup(REPLICA)
+    assert never_blocking(wait(backup_job_id=job_id))["outcome"] == "done"
+    assert cloud.calls("AssumeRole") > 2
+
+
+def test_token_that_is_refused_is_replaced(cloud, connect, wait, never_blocking):
+    connect("ram_role_arn")
+    job_id = cloud.service.start_automatic_backup(REPLICA)
+    cloud.add_fault("error", action="DescribeBackupTasks", status=400, code="InvalidSecurityToken.Expired")
+    assert never_blocking(wait(backup_job_id=job_id))["outcome"] == "done"
+    assert cloud.calls("AssumeRole") == 2
+
+
+def test_throttled_calls_are_repeated(cloud, wait, never_blocking):
+    job_id = cloud.service.start_automatic_backup(REPLICA)
+    cloud.add_fault("throttle", times=3, retry_after_ms=2000)
+    assert never_blocking(wait(backup_job_id=job_id))["outcome"] == "done"
+
+
+def test_connection_that_is_not_there(cloud, wait, never_blocking):
+    ending = never_blocking(wait(dds_conn_id="nobody_defined_it"))
+    assert ending["outcome"] == "error"
+    assert "'nobody_defined_it' is not defined" in ending["text"]
+
+
+def test_wait_for_an_instance_that_is_free(cloud, clock, wait, never_blocking):
+    cloud.service.start_automatic_backup(REPLICA)
+    event = never_blocking(wait(DdsInstanceFreeTrigger))
+    assert event == {"reason": None, "record": {}}
+    assert len(cloud.requests("DescribeBackupTasks")) == BACKUP // 60
+
+
+def test_kill(clock, never_blocking):
+    async def run() -> None:
+        await built(DdsBackupTrigger, clock.now).on_kill()
+
+    never_blocking(run)
+
+
+@pytest.mark.parametrize("trigger_class", [DdsBackupTrigger, DdsInstanceFreeTrigger])
+def test_cancelled_between_two_looks(clock, connect, never_blocking, trigger_class):
+    async def run() -> None:
+        trigger = built(trigger_class, clock.now, poke_interval=HOUR)
+        await cancelled(trigger, asyncio.sleep(0.01))
+
+    never_blocking(run)
+
+
+@pytest.mark.parametrize("trigger_class", [DdsBackupTrigger, DdsInstanceFreeTrigger])
+def test_cancelled_while_a_call_is_under_way(cloud, clock, connect, never_blocking, trigger_class):
+    """The thread that waits for the answer goes on; the loop and its end do not wait for it."""
+    cloud.add_fault("hang", seconds=None)
+
+    async def arrived() -> None:
+        for _ in range(1000):
+            if cloud.requests():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("no call was made")
+
+    async def run() -> None:
+        await cancelled(on_moved_time(built(trigger_class, clock.now), clock), arrived())
+        assert [each.status for each in cloud.requests()] == [None]
+
+    never_blocking(run)
+
+
+async def cancelled(trigger: Any, until: Awaitable[None]) -> None:
+    """Run a trigger until something has happened, and end it as a triggerer does."""
+
+    async def fire() -> None:
+        async for _ in trigger.run():
+            raise AssertionError("it has fired")
+
+    task = asyncio.ensure_future(fire())
+    await until
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await trigger.cleanup()
+
+
+# --- the first call of a process --------------------------------------------------------------------------------------
+
+FIRST_CALL = """
+import asyncio, json, sys, threading, time
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger
+
+names = {True: [], False: []}  # by whether the event loop's thread imported it
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        names[threading.current_thread() is threading.main_thread()].append(name)
+
+async def run():
+    now = time.time()
+    trigger = DdsBackupTrigger(db_instance_id=sys.argv[1], backup_job_id="1", dds_conn_id="dds_default", region_id=None,
+                               started_at=now, deadline=now + 60, not_found_grace=0.01, poke_interval=0.01)
+    sys.meta_path.insert(0, Finder())
+    async for event in trigger.run():
+        print(json.dumps([event.payload["outcome"], names[True], names[False]]))
+
+asyncio.run(run())
+"""
+
+
+def test_sdk_is_imported_beside_the_event_loop(cloud, connect):
+    command = [sys.executable, "-c", FIRST_CALL, REPLICA]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    outcome, on_the_loop, beside_it = json.loads(done.stdout.splitlines()[-1])
+    assert outcome == "not_found"
+    assert {"alibabacloud_dds20151201", "alibabacloud_tea_openapi", "darabonba"} <= set(beside_it)
+    heavy = ("alibabacloud", "Tea", "darabonba", "aiohttp", "requests", "urllib3")
+    assert not [name for name in on_the_loop if name.startswith(heavy)]
