@@ -322,12 +322,16 @@ class DdsHook(BaseHook):
             return end.value  # type: ignore[no-any-return]  # typeshed has no type for it
 
     async def arun(self, steps: Steps[T]) -> T:
-        """Like :meth:`run`, on an event loop that is never blocked: calls run in a bounded pool of threads."""
+        """Like :meth:`run`, on an event loop that is never blocked: calls run in a bounded pool of threads.
+
+        Where many calls wait for the pace of the connection, all of this waits in line once.
+        """
+        first = False
         try:
             request = next(steps)
             while True:
                 try:
-                    answer = await self._acall(request)
+                    answer, first = await self._acall(request, first=first), True
                 except DdsError as error:
                     request = steps.throw(error)
                 else:
@@ -347,8 +351,9 @@ class DdsHook(BaseHook):
 
     async def _apages(self, pages: Pages) -> AsyncIterator[Any]:
         request: Request[Any] | None = next(pages)
+        first = False
         while request is not None:
-            answer = await self._acall(request)
+            answer, first = await self._acall(request, first=first), True
             for row in answer.value:
                 yield row
             try:
@@ -370,7 +375,7 @@ class DdsHook(BaseHook):
         retrying = Retrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))
         return retrying(sending.send, service, request)
 
-    async def _acall(self, request: Request[T]) -> Answer[T]:
+    async def _acall(self, request: Request[T], *, first: bool) -> Answer[T]:
         from tenacity import AsyncRetrying
 
         service = await self._aload()
@@ -384,7 +389,7 @@ class DdsHook(BaseHook):
             await self._asleep(seconds)
             await turn(first=True)
 
-        await turn(first=request.creates)
+        await turn(first=first or request.creates)
         return await AsyncRetrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))(send)
 
     def _load(self) -> Service:

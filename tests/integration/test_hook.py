@@ -29,6 +29,7 @@ from airflow_provider_dds.hooks import dds as hook_module
 from airflow_provider_dds.hooks import sdk, sending
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.hooks.sending import ATTEMPTS
+from airflow_provider_dds.look import Target, look_at
 from tests.integration.conftest import REPLICA
 
 
@@ -421,6 +422,28 @@ class TestPace:
             options = sending.retry_options(next(operations.describe_regions()), limiter, clock)
             options["after"](SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
             assert (limiter.pace.resumes_at > clock()) is paused
+
+    def test_look_stands_in_line_once(self, service, clock):
+        job_id = DdsHook().create_backup(REPLICA)
+        clock.advance(400)
+
+        async def together():
+            async def asleep(seconds):
+                clock.advance(seconds)
+                await asyncio.sleep(0)
+
+            async def look():
+                hook = DdsHook()
+                hook._asleep = asleep
+                target = Target(REPLICA, job_id, datetime.fromtimestamp(clock.now, tz=timezone.utc))
+                await hook.arun(look_at(target, confirm_backup_set=True))
+
+            await asyncio.gather(*[look() for _ in range(100)])
+
+        asyncio.run(together())
+        actions = [request.action for request in service.requests()]
+        assert len(actions) == 1 + 3 * 100
+        assert actions.index("DescribeBackups") < 50
 
     def test_create_does_not_stand_in_line_behind_reads(self, service, clock, monkeypatch):
         order = []
