@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import threading
+from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from weakref import ref
@@ -423,7 +424,14 @@ class TestPace:
             options["after"](SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
             assert (limiter.pace.resumes_at > clock()) is paused
 
-    def test_look_stands_in_line_once(self, service, clock):
+    def test_look_stands_in_line_once(self, service, clock, monkeypatch):
+        class AtOnce(Executor):
+            def submit(self, call, *args):
+                future = Future()
+                future.set_result(call(*args))
+                return future
+
+        monkeypatch.setattr(sending, "pool", AtOnce)
         job_id = DdsHook().create_backup(REPLICA)
         clock.advance(400)
 
