@@ -145,6 +145,20 @@ class DdsBackupSensor(BaseSensorOperator):
         self._prepared: tuple[Context, BackupWatch, DdsHook] | None = None
         self.asks_for_trigger = asks_for_trigger
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return what ``expand`` makes a mapped sensor of. ``start_from_trigger`` is ``deferrable`` there.
+
+        A worker begins a mapped task, but Airflow (3.3) would prepare to render its trigger all the same.
+
+        :param kwargs: arguments that all tasks have in common.
+        :return: Airflow's ``OperatorPartial``.
+        """
+        if kwargs.get("start_from_trigger") is True:
+            del kwargs["start_from_trigger"]
+            kwargs["deferrable"] = True
+        return super().partial(**kwargs)
+
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once. In deferrable mode a wait goes on in the triggerer, in the other modes Airflow calls this again.
 

@@ -55,6 +55,13 @@ def why_on_a_worker(sensor: DdsBackupSensor) -> str | None:
     dag: Any = sensor.dag if sensor.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
     if dag and (dag.user_defined_macros or dag.user_defined_filters or dag.jinja_environment_kwargs):
         return "the DAG has macros, filters or Jinja settings of its own, which only a worker knows"
+    each: Any
+    try:
+        for each in (sensor, dag):
+            if each and each.params:
+                each.params.validate()
+    except ValueError:
+        return "a param has no valid default, with which Airflow's triggerer ends when it is to render templates"
     return None
 
 

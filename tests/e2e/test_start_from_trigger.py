@@ -118,6 +118,15 @@ def test_mapped_sensor_begins_on_a_worker_and_says_so(good: Run) -> None:
     assert log.count("Begun on a worker in spite of start_from_trigger: Airflow does that with mapped tasks") == 1
 
 
+def test_param_that_must_be_given_leaves_the_triggerer_alive(box: AirflowBox) -> None:
+    run = Run(box, "waits_with_a_param_that_must_be_given", "dds-given-as-a-param").end()
+    box.check()
+    assert run.state == "success"
+    for task_id in ("plain", "mapped"):
+        assert [visit.state for visit in all_visits(box, run.task(task_id))] == ["deferred", "success"]
+    assert "a param has no valid default, with which Airflow's triggerer ends" in run.log("plain")
+
+
 def test_failed_backup_fails_the_task_on_a_worker_with_the_whole_reason(bad: Run) -> None:
     assert bad.state == "failed"
     assert bad.task("plain")["state"] == "failed"

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, Asset, BaseOperator
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, Asset, BaseOperator, Param
 
 from airflow_provider_dds import compat
 from airflow_provider_dds.exceptions import (
@@ -220,14 +220,18 @@ def test_sensor_that_does_not_ask_for_it_is_stored_as_ever(begin: Any) -> None:
     assert (stored.start_from_trigger, stored.start_trigger_args) == (False, None)
 
 
-def test_mapped_sensor_is_left_to_a_worker() -> None:
-    with DAG("mapped", schedule=None) as dag:
-        DdsBackupSensor.partial(task_id="wait", db_instance_id=REPLICA, start_from_trigger=True).expand(
-            backup_job_id=["1", "2"]
-        )
+@pytest.mark.parametrize("where", ["partial", "expand", "dag"])
+def test_mapped_sensor_is_left_to_a_worker(where: str) -> None:
+    asked: dict[str, Any] = {"start_from_trigger": True}
+    partial = {"poke_interval": 7, **(asked if where == "partial" else {})}
+    with DAG("mapped", schedule=None, default_args=asked if where == "dag" else {}) as dag:
+        mapped = DdsBackupSensor.partial(task_id="wait", db_instance_id=REPLICA, **partial)
+        mapped.expand_kwargs([{"backup_job_id": "1", **(asked if where == "expand" else {})}])
     serialization = import_module("airflow.serialization.serialized_objects").DagSerialization
     stored = serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag)))).get_task("wait")
-    assert stored.start_trigger_args is None
+    assert (stored.start_from_trigger, stored.start_trigger_args) == (False, None)
+    task = dag.get_task("wait").unmap({"backup_job_id": "1", **(asked if where == "expand" else {})})
+    assert (task.deferrable, task.poke_interval) == (True, 7)
 
 
 # --- where a worker has to begin, or to end ---------------------------------------------------------------------------
@@ -252,6 +256,8 @@ class WithEndOfItsOwn(DdsBackupSensor):
         ({"dag": {"user_defined_macros": {"job": 1}}}, "macros, filters or Jinja settings"),
         ({"dag": {"user_defined_filters": {"job": str}}}, "macros, filters or Jinja settings"),
         ({"dag": {"jinja_environment_kwargs": {"variable_start_string": "<<"}}}, "macros, filters or Jinja settings"),
+        ({"dag": {"params": {"job": Param(type="string")}}}, "a param has no valid default"),
+        ({"params": {"job": Param(type="string")}}, "a param has no valid default"),
     ],
     ids=str,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, Asset, task
+from airflow.providers.common.compat.sdk import DAG, Asset, Param, task
 
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
@@ -15,6 +15,11 @@ PARAMS = {"db_instance_id": "dds-demo-replica", "nothing": "", "conn_id": "dds_d
 
 def wait(task_id: str, backup_job_id: Any, **arguments: Any) -> DdsBackupSensor:
     return DdsBackupSensor(task_id=task_id, backup_job_id=backup_job_id, **arguments)
+
+
+@task
+def listed(job_id: str) -> list[str]:
+    return [job_id]
 
 
 def call_back(context: Any) -> None:
@@ -48,10 +53,6 @@ with DAG("waits_without_a_worker", schedule=None, params=PARAMS, default_args=DE
     pulled(plain.output)
     mapped_over.expand(fact=wait("mapped_over_later", job).output)
 
-    @task
-    def listed(job_id: str) -> list[str]:
-        return [job_id]
-
     DdsBackupSensor.partial(task_id="mapped").expand(backup_job_id=listed(job))
 
 with DAG("waits_that_fail_without_a_worker", schedule=None, params=PARAMS, default_args={**DEFAULTS, "retries": 0}):
@@ -70,3 +71,13 @@ with DAG("waits_that_fail_without_a_worker", schedule=None, params=PARAMS, defau
 
 with DAG("wait_that_ends_at_its_deadline", schedule=None, params=PARAMS, default_args={**DEFAULTS, "retries": 0}):
     wait("wait", DdsCreateBackupOperator(task_id="create_backup").output, timeout=30)
+
+with DAG(
+    "waits_with_a_param_that_must_be_given",
+    schedule=None,
+    params={"db_instance_id": Param(type="string")},
+    default_args=DEFAULTS,
+):
+    job = DdsCreateBackupOperator(task_id="create_backup").output
+    wait("plain", job)
+    DdsBackupSensor.partial(task_id="mapped", start_from_trigger=True).expand(backup_job_id=listed(job))
