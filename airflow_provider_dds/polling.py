@@ -1,11 +1,18 @@
-"""When to look again: a pure function of the settings and of the time passed."""
+"""When to look again: a pure function of the settings, the time passed and what was seen of the progress."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import gcd
 
 MOST_AFTER_FAILURE = 300.0
 """Longest interval in seconds that failed looks alone lead to."""
+COARSEST = 30
+"""Longest interval of the progress strategy without a ``max_wait``, in poke intervals."""
+_BLIND = 4
+"""Longest interval of the progress strategy where no progress can be relied on, in poke intervals."""
+_CLEAR = 4
+"""How many steps the progress has to gain between two looks to show a pace."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +21,7 @@ class PollPlan:
 
     :ivar poke_interval: seconds between two looks, the finest spacing.
     :ivar strategy: ``progress``, ``exponential`` (the interval doubles from look to look) or ``fixed``.
-    :ivar max_wait: longest interval in seconds, None for no limit.
+    :ivar max_wait: longest interval in seconds, None for no limit (``progress``: 30 times ``poke_interval``).
     """
 
     poke_interval: float = 60.0
@@ -22,7 +29,48 @@ class PollPlan:
     max_wait: float | None = None
 
 
-def next_wait(plan: PollPlan, *, elapsed: float, left: float, failures: int, jitter: float) -> float:
+@dataclass(frozen=True)
+class Pace:
+    """How a backup gets on, as far as looks have shown it; times in seconds since the wait began.
+
+    :ivar percent: progress shown last, None while none was shown.
+    :ivar shown_at: when that was first seen.
+    :ivar ran: how long the backup had been running then, in seconds.
+    :ivar step: what all progress shown is a multiple of: the backup may be nearly that much further than it shows.
+    :ivar fastest: seconds a percent takes where the backup was fastest, None while no two looks show it.
+    :ivar steady: False once the progress went back: from then on it says nothing.
+    """
+
+    percent: int | None = None
+    shown_at: float = 0.0
+    ran: float = 0.0
+    step: int = 0
+    fastest: float | None = None
+    steady: bool = True
+
+    def after(self, percent: int | None, *, elapsed: float, ran: float) -> Pace:
+        """Return the pace after a look.
+
+        :param percent: the progress it showed.
+        :param elapsed: seconds since the wait began.
+        :param ran: seconds that the backup has been running.
+        """
+        if percent is None or percent == self.percent:
+            return self
+        shown = replace(self, percent=percent, shown_at=elapsed, ran=ran)
+        if self.percent is None:
+            return replace(shown, step=percent)
+        gain, step = percent - self.percent, gcd(self.step, percent)
+        fastest = self.fastest
+        if gain >= _CLEAR * step:
+            pace = max(0.0, elapsed - self.shown_at) / (gain + step)
+            fastest = pace if fastest is None else min(fastest, pace)
+        return replace(shown, step=step, fastest=fastest, steady=self.steady and gain > 0)
+
+
+def next_wait(
+    plan: PollPlan, *, elapsed: float, left: float, failures: int, jitter: float, pace: Pace | None = None
+) -> float:
     """Return the seconds until the next look.
 
     Doubling intervals p, 2p, 4p, ... put the looks at 0, p, 3p, 7p, ...: each interval is the time passed plus p. So
@@ -31,14 +79,42 @@ def next_wait(plan: PollPlan, *, elapsed: float, left: float, failures: int, jit
     :param elapsed: seconds since the wait began.
     :param left: seconds until the deadline; the last look is made at the deadline, not after it.
     :param failures: failed looks in a row; each doubles the interval, up to five minutes.
-    :param jitter: a number from 0 to 1 that spreads a lengthened interval over its upper half.
+    :param jitter: a number from 0 to 1 that shortens a lengthened interval by up to half, one that follows progress by
+        up to a tenth.
+    :param pace: how the backup gets on, None where it does not run: then ``progress`` looks each ``poke_interval``.
     """
     wait = plan.poke_interval
     if plan.strategy == "exponential":
         wait = max(wait, (elapsed + wait) * (1 - jitter / 2))
+    elif plan.strategy == "progress" and pace is not None:
+        wait = _follow(pace, plan, max(0.0, elapsed), 1 - jitter / 10)
     if failures:
         lengthened = min(MOST_AFTER_FAILURE, plan.poke_interval * 2.0 ** min(failures, 16))
         wait = max(wait, lengthened * (1 - jitter / 2))
     if plan.max_wait is not None:
         wait = min(wait, plan.max_wait)
     return max(0.0, min(wait, left))
+
+
+def _follow(pace: Pace, plan: PollPlan, elapsed: float, shortened: float) -> float:
+    """Return the interval that follows the progress: most of what is left at the least, then in steps to the end.
+
+    What is left at the least is the rest at the fastest pace seen. How far the end may lie beyond that is the doubt.
+    All intervals stay below half of the time waited, which bounds what a wrong progress can cost.
+    """
+    finest = plan.poke_interval
+    if pace.percent is None or not pace.steady:
+        wait = min(elapsed / 5, _BLIND * finest) * shortened
+    elif pace.percent == 0:
+        wait = min(elapsed * 2 / 5, 2 * _BLIND * finest) * shortened
+    else:
+        reached = pace.percent + pace.step
+        fastest = pace.ran / reached if pace.fastest is None else min(pace.fastest, pace.ran / reached)
+        least = max(0, 100 - reached) * fastest
+        doubt = max((100 - pace.percent) * pace.ran / pace.percent - least, elapsed - pace.shown_at)
+        step = max(finest, min(doubt, elapsed) / 16)
+        step = min(step, (_BLIND - 1) * finest, max(0.0, doubt) + finest / 10)
+        far = least / 5 > step
+        wait = least * 4 / 5 * shortened if far else least + step * shortened
+    coarsest = COARSEST * finest if plan.max_wait is None else plan.max_wait
+    return max(finest, min(wait, coarsest, elapsed / 2))

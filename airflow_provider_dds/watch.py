@@ -24,8 +24,8 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.look import Target, look_at
 from airflow_provider_dds.models import backup_facts
-from airflow_provider_dds.polling import PollPlan, next_wait
-from airflow_provider_dds.verdict import Look, Memory, Outcome, Terms, Verdict, judge
+from airflow_provider_dds.polling import Pace, PollPlan, next_wait
+from airflow_provider_dds.verdict import FINISHED, Look, Memory, Outcome, Terms, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -91,6 +91,7 @@ class BackupWatch:
 
     :ivar started_at: epoch seconds at which the wait began.
     :ivar memory: what has to be remembered from look to look.
+    :ivar pace: how the backup gets on, None while it is not known to run; it spaces the looks and never decides.
     :ivar last: the last look.
     """
 
@@ -100,6 +101,7 @@ class BackupWatch:
     plan: PollPlan
     started_at: float
     memory: Memory = field(default_factory=Memory, init=False)
+    pace: Pace | None = field(default=None, init=False)
     last: Look | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +136,8 @@ class BackupWatch:
         """Take in a look and return what it means."""
         verdict, self.memory = judge(look, self.memory, self.terms, now)
         self.last = look
+        if look.error is None:
+            self.pace = self._pace_after(look, now)
         return verdict
 
     def next_wait(self, now: float, jitter: float) -> float:
@@ -144,6 +148,7 @@ class BackupWatch:
             left=self.terms.deadline - now,
             failures=self.memory.failures,
             jitter=jitter,
+            pace=self.pace,
         )
 
     @property
@@ -195,11 +200,25 @@ class BackupWatch:
 
     def remembered(self) -> dict[str, Any]:
         """Return the memory as plain JSON, for a later process that goes on with this wait."""
-        return {**asdict(self.memory), "words": list(self.memory.words)}
+        pace = asdict(self.pace) if self.pace else None
+        return {**asdict(self.memory), "words": list(self.memory.words), "pace": pace}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Take over the memory that :meth:`remembered` gave."""
-        self.memory = Memory(**{**memory, "words": tuple(memory.get("words", ()))})
+        """Take over the memory that :meth:`remembered` gave, in this version or an older one."""
+        known = {**memory, "words": tuple(memory.get("words", ()))}
+        pace = known.pop("pace", None)
+        self.memory, self.pace = Memory(**known), Pace(**pace) if pace else None
+
+    def _pace_after(self, look: Look, now: float) -> Pace | None:
+        """Return the pace of a backup that runs. Where no call lists it, it runs for all that can be seen."""
+        job = look.job
+        if job.status == FINISHED if job else look.job_listed:
+            return None
+        elapsed = max(0.0, now - self.started_at)
+        ran = now - job.start_time.timestamp() if job and job.start_time else -1.0
+        return (self.pace or Pace()).after(
+            job.progress if job else None, elapsed=elapsed, ran=ran if ran >= 0 else elapsed
+        )
 
     def _seen(self, verdict: Verdict, now: float) -> str:
         """Return what a look saw; of a job under way with its progress and the time it runs."""

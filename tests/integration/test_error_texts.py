@@ -9,7 +9,6 @@ import socket
 from types import SimpleNamespace
 
 import pytest
-import tenacity.wait
 
 from airflow_provider_dds import exceptions
 from airflow_provider_dds.emulator import Readings
@@ -31,6 +30,7 @@ from airflow_provider_dds.exceptions import (
     DdsTimeoutError,
     DdsTransportError,
 )
+from airflow_provider_dds.hooks import sending
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.operators.dds import RECORD_KEY, DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
@@ -73,7 +73,7 @@ def text_of(error_type, call):
 
 @pytest.fixture(autouse=True)
 def _no_dice(monkeypatch):
-    monkeypatch.setattr(tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: high))
+    monkeypatch.setattr(sending, "random", SimpleNamespace(random=lambda: 1.0))
 
 
 @pytest.fixture
@@ -394,7 +394,7 @@ def test_request_without_a_sign_at_the_deadline(service, operator):
 def test_backup_that_failed(service, hook, sensor, mode):
     service.service.next_job(REPLICA, fail_at=40)
     job_id = hook.create_backup(REPLICA)
-    assert text_of(DdsBackupFailedError, sensor(job_id, mode).once) == (
+    assert text_of(DdsBackupFailedError, sensor(job_id, mode, poll_strategy="fixed").once) == (
         f"Backup {job_id} of {REPLICA} failed after 2m30s of waiting: its status is 'Failed'. Asked (request ids): "
         "DescribeBackupTasks (<id>). Look for the cause under Backup and Recovery of the instance in the console; then "
         "clear the task that makes the backup, and those after it, to make a new one."
@@ -405,7 +405,7 @@ def test_backup_that_failed(service, hook, sensor, mode):
 def test_backup_that_failed_while_the_operator_waited(service, operator, deferrable):
     service.service.readings = Readings(failed_job_status=None)
     service.service.next_job(REPLICA, fail_at=40)
-    run = operator(wait_for_completion=True, deferrable=deferrable)
+    run = operator(wait_for_completion=True, deferrable=deferrable, poll_strategy="fixed")
     said = text_of(DdsBackupFailedError, run.once)
     [job] = service.service.jobs(REPLICA)
     assert re.sub(r"backup set \d+", "backup set <set>", said) == (
@@ -571,8 +571,8 @@ LOOKS = [
     "info: Backup {job} of {instance}: Scheduled; next look in 1m00s",
     "info: Backup {job} of {instance}: Backuping 11 %, running 50s; next look in 1m00s",
     "info: Backup {job} of {instance}: Backuping 33 %, running 1m50s; next look in 1m00s",
-    "info: Backup {job} of {instance}: Backuping 55 %, running 2m50s; next look in 1m00s",
-    "info: Backup {job} of {instance}: Backuping 77 %, running 3m50s; next look in 1m00s",
+    "info: Backup {job} of {instance}: Backuping 55 %, running 2m50s; next look in 1m30s",
+    "info: Backup {job} of {instance}: Backuping 88 %, running 4m20s; next look in 1m00s",
 ]
 
 
@@ -590,7 +590,7 @@ def test_log_of_a_good_backup(service, hook, sensor, log):
     facts = sensor(job, poke_interval=60).once()
     assert log.lines == [
         *lines(LOOKS, job),
-        good(job, facts, "5m00s"),
+        good(job, facts, "5m30s"),
         "info: Success criteria met. Exiting.",
     ]
 
@@ -602,7 +602,7 @@ def test_log_of_a_good_backup_that_the_triggerer_waited_for(service, hook, senso
     assert log.lines == [
         *lines(LOOKS, job),
         f"info: Backup {job} of {REPLICA}: {done}; a worker ends the task.",
-        good(job, facts, "5m00s"),
+        good(job, facts, "5m30s"),
     ]
 
 
@@ -618,7 +618,7 @@ def test_log_of_a_skip_gives_the_reason(service, hook, sensor, log, mode):
     service.service.next_job(REPLICA, fail_at=40)
     job = hook.create_backup(REPLICA)
     with pytest.raises(AirflowSkipException):
-        sensor(job, mode, soft_fail=True).once()
+        sensor(job, mode, soft_fail=True, poll_strategy="fixed").once()
     assert log.lines[-1].startswith(f"warning: Backup {job} of {REPLICA} failed after 2m30s of waiting")
 
 
@@ -667,7 +667,9 @@ def test_log_of_a_retry_that_goes_on_with_its_job(service, operator, log):
     facts = run.ti.xcoms["backup"]
     assert log.lines[len(first) :] == [
         f"info: Going on with backup job {job}, which an earlier try made.",
-        *lines(LOOKS[2:], job),
+        *lines(LOOKS[2:3], job),
+        f"info: Backup {job} of {REPLICA}: Backuping 55 %, running 2m50s; next look in 1m00s",
+        f"info: Backup {job} of {REPLICA}: Backuping 77 %, running 3m50s; next look in 1m00s",
         good(job, facts, "3m00s"),
     ]
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -16,7 +17,12 @@ from airflow_provider_dds.exceptions import (
     DdsNotFoundError,
 )
 from tests.integration.conftest import REPLICA
-from tests.support.versions import AirflowSensorTimeout, AirflowSkipException, every_mode_that_remembers
+from tests.support.versions import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    every_mode_that_remembers,
+    needs_task_state_store,
+)
 
 every_mode = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
 
@@ -46,9 +52,9 @@ def test_result_is_the_same_in_all_modes(service, hook, sensor):
 
 
 @every_mode
-def test_looks_once_every_interval(service, hook, sensor, mode):
+def test_looks_once_every_interval_with_the_fixed_strategy(service, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
-    sensor(job_id, mode, poke_interval=60).once()
+    sensor(job_id, mode, poke_interval=60, poll_strategy="fixed").once()
     looks = [request.time for request in service.requests("DescribeBackupTasks")]
     assert [late - early for early, late in itertools.pairwise(looks)] == [60] * (len(looks) - 1)
     assert len(looks) == 6
@@ -63,6 +69,64 @@ def test_backs_off_with_the_time_waited_up_to_max_wait(service, hook, sensor, mo
     assert spaces == sorted(spaces)
     assert spaces[0] == 10
     assert spaces[-1] == 60
+
+
+def spaces(service, run):
+    """Run a wait and return the seconds between its looks."""
+    seen = len(service.requests("DescribeBackupTasks"))
+    run.once()
+    looks = [request.time for request in service.requests("DescribeBackupTasks")[seen:]]
+    return [late - early for early, late in itertools.pairwise(looks)]
+
+
+@every_mode
+def test_looks_follow_the_progress_of_a_long_backup(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, seconds=7200)
+    found = spaces(service, sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600))
+    assert len(found) < 20
+    assert min(found) == 60
+    assert max(found) > 900
+    assert sum(found) - 7200 < 120
+
+
+@every_mode
+def test_looks_keep_to_max_wait_however_long_the_backup_takes(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, seconds=7200)
+    run = sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600, max_wait=300)
+    assert max(spaces(service, run)) == 300
+
+
+@needs_task_state_store
+@pytest.mark.parametrize("strategy", POLL_STRATEGIES)
+@pytest.mark.parametrize("progress", ["percent", "absent", "nonsense"])
+def test_looks_are_the_same_in_all_modes(clock, service, hook, sensor, strategy, progress):
+    service.service.readings = Readings(progress=progress)
+    found = []
+    for mode in ("poke", "reschedule", "deferrable"):
+        clock.advance(-clock.now % 100)
+        service.service.next_job(REPLICA, seconds=5000)
+        run = sensor(hook.create_backup(REPLICA), mode, timeout=4 * 3600, poll_strategy=strategy)
+        found.append(spaces(service, run))
+    assert found[1] == pytest.approx(found[0])
+    assert found[2] == pytest.approx(found[0])
+    assert len(found[0]) > 3
+
+
+@every_mode
+def test_set_that_is_not_visible_yet_is_looked_for_each_interval(service, hook, sensor, mode):
+    service.service.readings = Readings(set_lag_seconds=300)
+    service.service.next_job(REPLICA, seconds=5000)
+    found = spaces(service, sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600))
+    assert found[-4:] == [60] * 4
+
+
+def test_reschedule_mode_without_a_store_still_follows_the_progress(service, hook, sensor):
+    service.service.next_job(REPLICA, seconds=7200)
+    run = sensor(hook.create_backup(REPLICA), "reschedule", poke_interval=60, timeout=4 * 3600)
+    run.store = None
+    found = spaces(service, run)
+    assert len(found) < 60
+    assert min(found) == 60
 
 
 @every_mode

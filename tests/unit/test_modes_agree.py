@@ -12,6 +12,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.emulator import ManualClock
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsResponseError, DdsThrottledError
 from airflow_provider_dds.models import BackupJob, BackupSet
@@ -25,8 +26,8 @@ BEGIN = 1_800_000_000.0
 MODES = ({"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True})
 
 
-def look_of(job: str | None, sets: list[str]) -> Look:
-    row = None if job is None else BackupJob("17", job)
+def look_of(job: str | None, sets: list[str], progress: int | None = None) -> Look:
+    row = None if job is None else BackupJob("17", job, progress=progress)
     return Look(row, tuple(BackupSet(f"s{number}", "17", each) for number, each in enumerate(sets)))
 
 
@@ -43,7 +44,10 @@ WORDS = st.sampled_from([None, "Scheduled", "Checking", "Backuping", "Finished",
 SETS = st.lists(st.sampled_from(["Success", "Failed", "Running"]), max_size=2)
 ERRORS = st.sampled_from(["throttled", "unreadable", "throttled", "unreadable", "denied"])
 LOOKS = st.one_of(
-    st.builds(look_of, WORDS, SETS), st.builds(look_of, WORDS, st.just([])), st.builds(error_look, ERRORS)
+    st.builds(look_of, WORDS, SETS),
+    st.builds(look_of, WORDS, st.just([])),
+    st.builds(look_of, st.just("Backuping"), st.just([]), st.integers(0, 100)),
+    st.builds(error_look, ERRORS),
 )
 STORY = st.lists(st.tuples(st.integers(1, 900), LOOKS), min_size=1, max_size=12)
 
@@ -82,7 +86,7 @@ def end(story: list[tuple[int, Look]], **arguments: Any) -> tuple[str, str, floa
     story=STORY,
     poke_interval=st.integers(30, 120),
     timeout=st.integers(200, 4000),
-    backoff=st.booleans(),
+    strategy=st.sampled_from(POLL_STRATEGIES),
     max_wait=st.one_of(st.none(), st.integers(120, 600)),
     confirm=st.booleans(),
     confirm_timeout=st.integers(0, 900),
@@ -92,7 +96,7 @@ def test_same_end_at_the_same_time(
     story: list[tuple[int, Look]],
     poke_interval: int,
     timeout: int,
-    backoff: bool,
+    strategy: str,
     max_wait: int | None,
     confirm: bool,
     confirm_timeout: int,
@@ -103,7 +107,7 @@ def test_same_end_at_the_same_time(
             story,
             poke_interval=poke_interval,
             timeout=timeout,
-            exponential_backoff=backoff,
+            poll_strategy=strategy,
             max_wait=max_wait,
             confirm_backup_set=confirm,
             confirm_timeout=confirm_timeout,

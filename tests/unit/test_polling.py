@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from datetime import datetime, timezone
 from itertools import pairwise
+from math import isfinite
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dds.arguments import POLL_STRATEGIES
-from airflow_provider_dds.polling import MOST_AFTER_FAILURE, PollPlan, next_wait
+from airflow_provider_dds.exceptions import DdsResponseError
+from airflow_provider_dds.models import BackupJob, BackupSet
+from airflow_provider_dds.polling import COARSEST, MOST_AFTER_FAILURE, Pace, PollPlan, next_wait
+from airflow_provider_dds.verdict import Look, Terms
+from airflow_provider_dds.watch import BackupWatch
 
 NO_END = 1e9
 
 
-def wait(plan, *, elapsed=0.0, left=NO_END, failures=0, jitter=0.0):
-    return next_wait(plan, elapsed=elapsed, left=left, failures=failures, jitter=jitter)
+def wait(plan, *, elapsed=0.0, left=NO_END, failures=0, jitter=0.0, pace=None):
+    return next_wait(plan, elapsed=elapsed, left=left, failures=failures, jitter=jitter, pace=pace)
+
+
+def pace_of(*seen):
+    """Return the pace after looks, each as (seconds since the wait and the backup began, percent shown)."""
+    pace = Pace()
+    for elapsed, percent in seen:
+        pace = pace.after(percent, elapsed=elapsed, ran=elapsed)
+    return pace
 
 
 def looks(plan, count, *, jitter=0.0, started=0.0):
@@ -31,8 +47,9 @@ def looks(plan, count, *, jitter=0.0, started=0.0):
 
 @pytest.mark.parametrize("elapsed", [0, 59, 3600])
 @pytest.mark.parametrize("jitter", [0, 0.5, 1])
-def test_interval_stays_the_same_without_backoff_and_failures(elapsed, jitter):
-    assert wait(PollPlan(60), elapsed=elapsed, jitter=jitter) == 60
+@pytest.mark.parametrize("pace", [None, Pace(), pace_of((10, 1), (600, 50))])
+def test_fixed_interval_stays_the_same_without_failures(elapsed, jitter, pace):
+    assert wait(PollPlan(60, "fixed"), elapsed=elapsed, jitter=jitter, pace=pace) == 60
 
 
 @pytest.mark.parametrize(("left", "seconds"), [(61, 60), (60, 60), (59, 59), (0.5, 0.5), (0, 0), (-5, 0)])
@@ -73,6 +90,121 @@ def test_jitter_shortens_a_lengthened_interval_by_at_most_half():
     assert wait(plan, elapsed=540, jitter=1) == 300
 
 
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("elapsed", [0, 59, 3600])
+@pytest.mark.parametrize("jitter", [0, 1])
+def test_what_does_not_run_is_looked_at_each_interval(elapsed, jitter):
+    assert wait(PollPlan(60), elapsed=elapsed, jitter=jitter, pace=None) == 60
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "percent", "seconds"),
+    [
+        # no progress is shown: a fifth of the time waited, up to four intervals
+        (0, None, 60),
+        (300, None, 60),
+        (600, None, 120),
+        (7200, None, 240),
+        # nothing is done yet: twice that
+        (300, 0, 120),
+        (600, 0, 240),
+        (7200, 0, 480),
+        # the first progress may be one of few that are shown, so that twice of it may be done: four fifths of the rest
+        (600, 10, 300),
+        (1200, 10, 600),
+        (7200, 10, 1800),
+        (1000, 33, 0.8 * 34 * 1000 / 66),
+        # at 50 it may end at any moment, or as late as in the time it ran
+        (1000, 50, 62.5),
+        (4000, 50, 180),
+        (4000, 90, 60),
+        (4000, 100, 60),
+    ],
+)
+def test_first_progress_that_is_seen(elapsed, percent, seconds):
+    assert wait(PollPlan(60), elapsed=elapsed, pace=pace_of((elapsed, percent))) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seen", "seconds"),
+    [
+        # 1 % each 36 s: four fifths of what is left at the least, up to half the time waited, then a little beyond it
+        ([(396, 11), (1260, 35)], 630),
+        ([(396, 11), (1872, 52)], 936),
+        ([(396, 11), (2880, 80)], 0.8 * 19 * 2484 / 70),
+        ([(396, 11), (3492, 97)], 2 * 3096 / 87 + 43),
+        # the fastest stretch counts: what stood still may go on as fast as before
+        ([(396, 11), (1260, 35), (4000, 41)], 0.8 * 58 * 864 / 25),
+        ([(396, 11), (1260, 35), (9000, 41)], 0.8 * 58 * 864 / 25),
+    ],
+)
+def test_next_look_is_due_shortly_before_the_end_that_the_pace_foretells(seen, seconds):
+    assert wait(PollPlan(60), elapsed=seen[-1][0], pace=pace_of(*seen)) == pytest.approx(seconds, rel=0.02)
+
+
+def test_looks_at_a_steady_backup_are_few_and_the_last_is_soon_after_its_end():
+    ends, moments, pace = 7200.0, [0.0], Pace()
+    while moments[-1] < ends:
+        now = moments[-1]
+        pace = pace.after(int(100 * now / ends), elapsed=now, ran=now)
+        moments.append(now + wait(PollPlan(60), elapsed=now, pace=pace))
+    assert len(moments) < 17
+    assert moments[-1] - ends < 60
+
+
+def test_progress_in_steps_may_be_a_whole_step_behind():
+    assert pace_of((600, 25), (1200, 50)).step == 25
+    assert pace_of((600, 33), (1200, 66)).step == 33
+    assert pace_of((600, 10), (700, 13)).step == 1
+    # of four steps the third is seen: the end may come at any moment, however slow the pace was
+    assert wait(PollPlan(60), elapsed=1800, pace=pace_of((600, 25), (1200, 50), (1800, 75))) < 120
+
+
+def test_progress_that_stays_is_looked_at_less_and_less_often():
+    pace = pace_of((360, 10), (1260, 35), (3540, 99))
+    waits = [wait(PollPlan(60), elapsed=elapsed, pace=pace) for elapsed in (3600, 5000, 6000, 9000, 20_000)]
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (60, 180)
+
+
+def test_progress_that_goes_back_is_not_relied_on_any_more():
+    pace = pace_of((100, 10), (200, 80), (300, 30), (400, 60), (500, 90))
+    assert not pace.steady
+    assert wait(PollPlan(60), elapsed=7200, pace=pace) == 240
+
+
+def test_absent_progress_changes_nothing():
+    pace = pace_of((360, 10), (1260, 35))
+    assert pace.after(None, elapsed=1400, ran=1400) is pace
+    assert pace_of((10, None), (20, None)) == Pace()
+
+
+def test_backup_that_began_long_before_the_wait_is_judged_by_its_own_age():
+    young = Pace().after(45, elapsed=2000, ran=2000)
+    old = Pace().after(45, elapsed=2000, ran=5000)
+    assert wait(PollPlan(60), elapsed=2000, pace=young) < wait(PollPlan(60), elapsed=2000, pace=old)
+
+
+def test_no_wait_is_longer_than_half_of_the_time_waited():
+    assert wait(PollPlan(60), elapsed=300, pace=Pace().after(1, elapsed=300, ran=1e6)) == 150
+
+
+@pytest.mark.parametrize(("max_wait", "seconds"), [(None, 60 * COARSEST), (600, 600), (7200, 7200)])
+def test_max_wait_is_the_coarsest_spacing(max_wait, seconds):
+    pace = Pace().after(1, elapsed=0, ran=40_000)
+    assert wait(PollPlan(60, max_wait=max_wait), elapsed=40_000, pace=pace) == seconds
+
+
+def test_jitter_shortens_what_follows_the_progress_by_at_most_a_tenth():
+    far, near = pace_of((1000, 33)), pace_of((396, 11), (3492, 97))
+    assert wait(PollPlan(60), elapsed=1000, pace=far, jitter=1) == pytest.approx(0.9 * 0.8 * 34 * 1000 / 66)
+    shortened = wait(PollPlan(60), elapsed=3492, pace=near) - wait(PollPlan(60), elapsed=3492, pace=near, jitter=1)
+    assert 0 < shortened < 6
+    assert wait(PollPlan(60), elapsed=600, pace=Pace(), jitter=1) == pytest.approx(108)
+
+
 # --- failed looks -----------------------------------------------------------------------------------------------------
 
 
@@ -98,6 +230,10 @@ def test_jitter_spreads_the_looks_after_a_failure():
 # --- properties -------------------------------------------------------------------------------------------------------
 
 seconds = st.floats(0, 1e7, allow_nan=False)
+moments = st.floats(0, 1e7, allow_nan=False)
+paces = st.none() | st.lists(st.tuples(moments, st.none() | st.integers(0, 100)), max_size=8).map(
+    lambda seen: pace_of(*seen)
+)
 intervals = st.floats(0.01, 1e5, allow_nan=False)
 plans = st.builds(PollPlan, intervals, st.sampled_from(POLL_STRATEGIES), st.none() | intervals)
 calls = st.fixed_dictionaries(
@@ -106,6 +242,7 @@ calls = st.fixed_dictionaries(
         "left": st.floats(-1e7, 1e7, allow_nan=False),
         "failures": st.integers(0, 10_000),
         "jitter": st.floats(0, 1),
+        "pace": paces,
     }
 )
 
@@ -130,6 +267,28 @@ def test_wait_is_never_shorter_than_the_interval_unless_the_deadline_or_max_wait
 def test_wait_is_never_longer_than_max_wait(plan, call):
     if plan.max_wait is not None:
         assert next_wait(plan, **call) <= plan.max_wait
+
+
+@given(st.builds(PollPlan, intervals), calls)
+def test_progress_never_leads_beyond_its_coarsest_spacing_nor_half_the_time_waited(plan, call):
+    wait = next_wait(plan, **{**call, "failures": 0})
+    assert wait <= max(plan.poke_interval, min(COARSEST * plan.poke_interval, call["elapsed"] / 2))
+
+
+@given(plans, st.lists(st.tuples(moments, st.none() | st.integers(0, 100)), min_size=1, max_size=20), st.floats(0, 1))
+def test_whatever_is_shown_and_whatever_the_clock_does_the_next_look_has_a_time(plan, seen, jitter):
+    pace = Pace()
+    for elapsed, percent in seen:
+        pace = pace.after(percent, elapsed=elapsed, ran=elapsed / 3)
+        found = next_wait(plan, elapsed=elapsed - 10, left=NO_END, failures=0, jitter=jitter, pace=pace)
+        assert isfinite(found)
+        assert found >= min(plan.poke_interval, plan.max_wait or plan.poke_interval)
+
+
+@given(st.lists(st.tuples(moments, st.none() | st.integers(0, 100)), max_size=8))
+def test_pace_goes_through_json_unchanged(seen):
+    pace = pace_of(*seen)
+    assert Pace(**json.loads(json.dumps(asdict(pace)))) == pace
 
 
 @given(plans, calls)
@@ -167,3 +326,61 @@ def test_backoff_never_looks_more_often_as_time_passes(interval, jitter):
     moments = looks(PollPlan(interval, strategy="exponential"), 12, jitter=jitter)
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     assert all(later >= earlier - 1e-6 for earlier, later in pairwise(gaps))
+
+
+# --- what a wait makes of its looks -----------------------------------------------------------------------------------
+
+
+def watch():
+    return BackupWatch("dds-1", "17", Terms(deadline=1e9), PollPlan(60), started_at=1000.0)
+
+
+def row(status, progress=None, began=None):
+    start = None if began is None else datetime.fromtimestamp(began, tz=timezone.utc)
+    return BackupJob("17", status, start, progress)
+
+
+@pytest.mark.parametrize(
+    ("look", "pace"),
+    [
+        (Look(row("Backuping", 40)), Pace(40, 600, 600, 40)),
+        (Look(row("Backuping", 40, began=500)), Pace(40, 600, 1100, 40)),
+        (Look(row("Backuping", 40, began=9000)), Pace(40, 600, 600, 40)),
+        (Look(row("Scheduled")), Pace()),
+        (Look(row("Pondering", 3)), Pace(3, 600, 600, 3)),
+        (Look(job_listed=False), Pace()),
+        (Look(sets=(BackupSet("1", "17", "Running"),), job_listed=False), Pace()),
+        (Look(row("Finished")), None),
+        (Look(), None),
+    ],
+)
+def test_pace_is_of_a_backup_that_runs(look, pace):
+    each = watch()
+    each.conclude(look, 1600.0)
+    assert each.pace == pace
+
+
+def test_failed_look_changes_nothing_of_the_pace():
+    each = watch()
+    each.conclude(Look(row("Backuping", 40)), 1600.0)
+    before = each.pace
+    each.conclude(Look(error=DdsResponseError("not JSON")), 1700.0)
+    assert each.pace is before
+    assert each.next_wait(1700.0, 0.0) >= 120
+
+
+def test_wait_goes_on_in_another_process_with_the_same_looks():
+    first, second = watch(), watch()
+    for now, progress in ((1100.0, 3), (1600.0, 17)):
+        first.conclude(Look(row("Backuping", progress)), now)
+    second.recall(json.loads(json.dumps(first.remembered())))
+    assert second.next_wait(1600.0, 0.3) == first.next_wait(1600.0, 0.3) != 60
+
+
+def test_memory_that_an_older_version_left_is_taken_over_without_a_pace():
+    first, second = watch(), watch()
+    first.conclude(Look(row("Backuping", 17)), 1600.0)
+    older = {name: value for name, value in first.remembered().items() if name != "pace"}
+    second.recall(older)
+    assert (second.memory, second.pace) == (first.memory, None)
+    assert second.next_wait(1600.0, 0.3) == 60
