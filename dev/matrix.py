@@ -48,10 +48,13 @@ class Row:
     tests: Sequence[str] = ()
 
 
+WHOLE = ("tests/e2e/test_scheduler_and_triggerer.py",)
+"""Tests that run a whole Airflow."""
 ROWS = (
     Row("lowest", "2026-03-15", PYTHONS[:1], tests=("tests/emulator",)),
-    Row("2.11", "2026-03-15", PYTHONS[:3]),
-    Row("3.0", "2026-01-31", PYTHONS[:3], also=("apache-airflow-providers-fab",)),
+    Row("2.11", "2026-03-15", PYTHONS[:3], tests=WHOLE),
+    # since 0.118 FastAPI answers before Airflow 3.0 has committed: a task's next call then finds it "running elsewhere"
+    Row("3.0", "2026-01-31", PYTHONS[:3], also=("apache-airflow-providers-fab", "fastapi<0.118"), tests=WHOLE),
     Row("3.1", "2026-03-15", PYTHONS),
     Row("3.2", "2026-06-15", PYTHONS),
     Row("3.3", "2026-11-20", PYTHONS),
