@@ -422,8 +422,9 @@ def test_many_triggers_assume_the_role_once(given, auth_type, clock):
 
 def test_tasks_of_all_regions_share_the_credential_of_the_connection(cloud, connect):
     connect(cloud, "ram_role_arn")
-    for region in (None, "cn-beijing", "eu-central-1"):
-        DdsHook(region_id=region).describe_backup_tasks(REPLICA)
+    hooks = [DdsHook(region_id=region) for region in (None, "cn-beijing", "eu-central-1")]
+    for hook in hooks:
+        hook.describe_backup_tasks(REPLICA)
     assert cloud.calls("AssumeRole") == 1
 
 
@@ -441,7 +442,8 @@ def test_token_is_renewed_before_it_expires_during_a_long_wait(given, clock, aut
         emulator.sts.put(Role(ARN, session_seconds=3600))
     monkeypatch.setattr(airflow_sensor, "time", FakeTime(clock))
     emulator.service.next_job(REPLICA, seconds=3 * 3600)
-    job = DdsHook().create_backup(REPLICA)
+    kept = DdsHook()  # and with it the first credential
+    job = kept.create_backup(REPLICA)
     sensor = DdsBackupSensor(
         task_id="wait", db_instance_id=REPLICA, backup_job_id=job, poke_interval=300, timeout=12 * 3600, **MODES[mode]
     )
