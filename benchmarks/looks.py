@@ -38,7 +38,7 @@ PLANS = (
     [PollPlan(float(seconds), "fixed") for seconds in (30, 60, 120, 300, 600)]
     + [PollPlan(10.0, "exponential", float(seconds)) for seconds in (60, 120, 300, 600)]
     + [PollPlan(60.0, "exponential")]
-    + [PollPlan(float(seconds)) for seconds in (5, 10, 15, 20, 30, 40, 60, 120, 300)]
+    + [PollPlan(float(seconds)) for seconds in (3, 5, 10, 20, 30, 40, 60, 120, 300)]
 )
 SUCCESS = (BackupSet("1", "1", "Success"),)
 
@@ -267,9 +267,10 @@ def measure() -> Result:
                 "and progress differ in poke_interval, those of exponential in max_wait."
             ),
             (
-                "Tried and left out: to expect a backup to last as long as the instance's backups before it. It makes "
-                "a quarter fewer calls and sees the end later by more than that, even if the durations come free and "
-                "are true to a tenth."
+                "Tried and left out: where no progress is shown, to expect a backup to last as long as the instance's "
+                "backups before it. If those are true to a tenth, that saves 1.6 calls and 4 s of lag a backup at a "
+                "poke_interval of 60 s, of which one goes for asking, and it gains nothing for a backup that shows its "
+                "progress."
             ),
         ],
     )
