@@ -71,6 +71,13 @@ def renders_in_triggerer() -> bool:
     return hasattr(BaseTrigger, "render_template_fields")
 
 
+def must_be_given(params: Any) -> list[str]:
+    """Return the names of those params that have no default."""
+    from airflow.sdk.definitions._internal.types import NOTSET
+
+    return [name for name, param in params.items() if getattr(param, "value", None) is NOTSET]
+
+
 async def end_with(ti: Any, xcoms: dict[str, Any]) -> Any:
     """Push XComs of a task that the triggerer ends, and return the event that then ends it as a success.
 

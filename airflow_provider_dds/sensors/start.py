@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dds.compat import has_xcom_backend, renders_in_triggerer, start_args
+from airflow_provider_dds.compat import has_xcom_backend, must_be_given, renders_in_triggerer, start_args
 from airflow_provider_dds.triggers.dds import TRIGGER_MARGIN, DdsBackupStartTrigger
 
 if TYPE_CHECKING:
@@ -55,13 +55,8 @@ def why_on_a_worker(sensor: DdsBackupSensor) -> str | None:
     dag: Any = sensor.dag if sensor.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
     if dag and (dag.user_defined_macros or dag.user_defined_filters or dag.jinja_environment_kwargs):
         return "the DAG has macros, filters or Jinja settings of its own, which only a worker knows"
-    each: Any
-    try:
-        for each in (sensor, dag):
-            if each and each.params:
-                each.params.validate()
-    except ValueError:
-        return "a param has no valid default, with which Airflow's triggerer ends when it is to render templates"
+    if missing := [*must_be_given(sensor.params), *(must_be_given(dag.params) if dag else ())]:
+        return f"param {missing[0]} has no default, with which Airflow's triggerer ends when it is to render templates"
     return None
 
 

@@ -124,7 +124,7 @@ def test_param_that_must_be_given_leaves_the_triggerer_alive(box: AirflowBox) ->
     assert run.state == "success"
     for task_id in ("plain", "mapped"):
         assert [visit.state for visit in all_visits(box, run.task(task_id))] == ["deferred", "success"]
-    assert "a param has no valid default, with which Airflow's triggerer ends" in run.log("plain")
+    assert "param db_instance_id has no default, with which Airflow's triggerer ends" in run.log("plain")
 
 
 def test_failed_backup_fails_the_task_on_a_worker_with_the_whole_reason(bad: Run) -> None:

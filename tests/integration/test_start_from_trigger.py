@@ -256,8 +256,8 @@ class WithEndOfItsOwn(DdsBackupSensor):
         ({"dag": {"user_defined_macros": {"job": 1}}}, "macros, filters or Jinja settings"),
         ({"dag": {"user_defined_filters": {"job": str}}}, "macros, filters or Jinja settings"),
         ({"dag": {"jinja_environment_kwargs": {"variable_start_string": "<<"}}}, "macros, filters or Jinja settings"),
-        ({"dag": {"params": {"job": Param(type="string")}}}, "a param has no valid default"),
-        ({"params": {"job": Param(type="string")}}, "a param has no valid default"),
+        ({"dag": {"params": {"job": Param(type="string")}}}, "param job has no default"),
+        ({"params": {"job": Param(type="string")}}, "param job has no default"),
     ],
     ids=str,
 )
