@@ -115,6 +115,7 @@ class OperatorPlan:
     durable: bool = True
     has_store: bool = True
     poke_interval: int = 60
+    poll_strategy: str = "progress"
     looks: int = 20
     backup_method: str | None = None
 
@@ -129,7 +130,7 @@ class SensorPlan:
     confirm_backup_set: bool = True
     confirm_timeout: int = 600
     not_found_grace: int = 300
-    exponential_backoff: bool = False
+    poll_strategy: str | None = None
     max_wait: int | None = None
     poke_interval: int = 60
     looks: int = 20
@@ -321,6 +322,7 @@ operators = st.builds(
         durable=st.just(False),
         has_store=st.just(False),
         poke_interval=st.sampled_from([10, 30, 120]),
+        poll_strategy=st.sampled_from(["exponential", "fixed"]),
         looks=st.integers(1, 30),
         backup_method=st.sampled_from(["Snapshot", "Physical"]),
     ),
@@ -335,7 +337,7 @@ sensors = st.builds(
         confirm_backup_set=st.just(False),
         confirm_timeout=st.sampled_from([0, 120]),
         not_found_grace=st.sampled_from([0, 60]),
-        exponential_backoff=st.just(True),
+        poll_strategy=st.sampled_from(["exponential", "fixed"]),
         max_wait=st.sampled_from([120, 600]),
         poke_interval=st.sampled_from([10, 30, 120]),
         looks=st.integers(1, 30),
