@@ -73,9 +73,11 @@ def renders_in_triggerer() -> bool:
 
 def must_be_given(params: Any) -> list[str]:
     """Return the names of those params that have no default."""
-    from airflow.sdk.definitions._internal.types import NOTSET
-
-    return [name for name, param in params.items() if getattr(param, "value", None) is NOTSET]
+    try:
+        from airflow.sdk.definitions._internal.types import ArgNotSet  # of which copies of params hold copies
+    except ImportError:
+        return list(params)  # nobody can tell
+    return [name for name, param in params.items() if isinstance(getattr(param, "value", None), ArgNotSet)]
 
 
 async def end_with(ti: Any, xcoms: dict[str, Any]) -> Any:
