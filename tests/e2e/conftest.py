@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TESTED_DAGS = Path(__file__).with_name("dags")
+PLUGINS = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).with_name("plugins"))}
 RUNNING: list[AirflowBox] = []
 
 
@@ -26,7 +27,7 @@ def example_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def box(example_dags: Path) -> Iterator[AirflowBox]:
     """Scheduler, triggerer, DAG processor, API server and emulator; a backup takes 10 seconds."""
-    with AirflowBox([example_dags, TESTED_DAGS], speed=30) as airflow:
+    with AirflowBox([example_dags, TESTED_DAGS], speed=30, options=PLUGINS) as airflow:
         RUNNING.append(airflow)
         try:
             yield airflow

@@ -1,4 +1,4 @@
-"""The deferrable gate on the scheduler and triggerer of an older Airflow; on the newest test_gate.py has more."""
+"""The scheduler and triggerer of an older Airflow; on the newest the other files of this folder have more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_dds.emulator import Emulator
+from airflow_provider_dds.emulator import Emulator, Role
 from dev.airflow_box import run_airflow
 from dev.airflow_env import airflow_environment
 from dev.processes import Component
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 GATE = "dds_backup_gate_deferrable"
+LOUD = "shows_what_is_fetched"
 REPLICA = "dds-demo-replica"
 ALL_WELL = dict.fromkeys(("create_backup", "wait_for_backup", "migrate"), "success")
 
@@ -78,3 +79,28 @@ def test_gate_waits_in_the_triggerer_of_airflow_3(box: AirflowBox) -> None:
     assert len(box.emulator.requests("DescribeBackupTasks", "dds-older-airflow")) > looks
     assert {task["task_id"]: task["state"] for task in box.api.tasks(GATE, run_id)} == ALL_WELL
     assert box.api.xcom(GATE, run_id, "wait_for_backup")["backup_job_id"] == job["job_id"]
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 3 runs in the box")
+def test_triggerer_masks_a_credential_that_it_fetches(box: AirflowBox) -> None:
+    with Emulator() as cloud:
+        cloud.sts.put(Role("acs:ram::1000000000000001:role/backup"))
+        uri = f"{cloud.url}/credentials/backup"
+        extra = {"region_id": "cn-hangzhou", "auth_type": "credentials_uri", "credentials_uri": uri}
+        connection = {"connection_id": "dds_lent", "conn_type": "dds", "host": "http://127.0.0.1", "port": cloud.port}
+        box.api.create_connection({**connection, "extra": json.dumps(extra)})
+        run_id = box.api.start(LOUD, {"conn_id": "dds_lent", "uri": uri})
+
+        assert box.api.wait_for_run(LOUD, run_id, timeout=120, on_look=box.check) == "success"
+
+        lent = cloud.sts.lent("backup")
+    log = wait_for(
+        lambda: "\n".join(box.api.log(LOUD, run_id, "loud")),
+        "the trigger's log to be written",
+        until=lambda text: "Lent are" in text,
+        timeout=30,
+    )
+    assert "Lent are <***> and <***>." in log
+    logs = [*box.directory.glob("*.log"), *box.settings.logs.rglob("*.log")]
+    for secret in (lent["AccessKeySecret"], lent["SecurityToken"]):
+        assert [log.name for log in logs if secret in log.read_text()] == []
