@@ -16,7 +16,9 @@ import sys
 import threading
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,9 +28,11 @@ from blockbuster import BlockBuster, BlockBusterFunction, BlockingError
 
 from airflow_provider_dds.emulator import Emulator, ManualClock, Role
 from airflow_provider_dds.hooks import credentials, sending
-from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
+from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger, DdsBackupTrigger, DdsInstanceFreeTrigger
 from tests.integration.conftest import REPLICA
+from tests.support.package import TRIGGERS
 from tests.support.tls import make_certificate
+from tests.support.versions import needs_rendering_in_the_triggerer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -48,6 +52,7 @@ class Watch:
     def __init__(self) -> None:
         self.blocked: list[str] = []
         self._thread: int | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._buster = BlockBuster()
         for owner, name in (
             (ssl.SSLContext, "load_verify_locations"),
@@ -64,10 +69,10 @@ class Watch:
             function.can_block_predicate = self._elsewhere_or(function.can_block_predicate)
 
     def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Run on an event loop that is watched from the first step to the last."""
+        """Run on an event loop that is watched from the first step to the last; what blocks it ends it."""
 
         async def watched() -> Any:
-            self._thread = threading.get_ident()
+            self._thread, self._task = threading.get_ident(), asyncio.current_task()
             try:
                 return await work()
             finally:
@@ -77,6 +82,8 @@ class Watch:
 
         def noted(error: BlockingError, function: str) -> None:
             self.blocked.append(f"{function}\n{''.join(traceback.format_stack(limit=25))}")
+            if self._task:
+                self._task.cancel()
             original(error, function)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -84,6 +91,9 @@ class Watch:
             self._buster.activate()
             try:
                 return asyncio.run(watched())
+            except asyncio.CancelledError:
+                if not self.blocked:
+                    raise
             finally:
                 self._buster.deactivate()
 
@@ -115,10 +125,15 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def never_blocking(watch: Watch) -> Iterator[Callable[[Callable[[], Awaitable[Any]]], Any]]:
-    """Run on an event loop; fails if anything blocked it, even where the error was caught."""
-    yield watch.run
-    assert not watch.blocked, watch.blocked[0]
+def never_blocking(watch: Watch) -> Callable[[Callable[[], Awaitable[Any]]], Any]:
+    """Run on an event loop; fails if anything blocks it, even where the error is caught."""
+
+    def run(work: Callable[[], Awaitable[Any]]) -> Any:
+        result = watch.run(work)
+        assert not watch.blocked, watch.blocked[0]
+        return result
+
+    return run
 
 
 @pytest.fixture
@@ -187,10 +202,12 @@ def wait(clock: Moved, connect: Callable[..., None]) -> Callable[..., Any]:
 
 def built(trigger_class: type, now: float, **changes: Any) -> Any:
     """Return a trigger as a triggerer makes it, from what another one has written down."""
-    common = {"db_instance_id": REPLICA, "dds_conn_id": "dds_default", "region_id": None, "deadline": now + 6 * HOUR}
-    own: dict[str, Any] = {"backup_job_id": "1", "started_at": now}
-    if trigger_class is DdsInstanceFreeTrigger:
-        own = {"poke_interval": 60.0, "record": {}}
+    common = {"db_instance_id": REPLICA, "dds_conn_id": "dds_default", "region_id": None}
+    own: dict[str, Any] = {
+        DdsBackupTrigger: {"backup_job_id": "1", "started_at": now, "deadline": now + 6 * HOUR},
+        DdsBackupStartTrigger: {"backup_job_id": "1", "timeout": 6 * HOUR, "ends_after": 6 * HOUR},
+        DdsInstanceFreeTrigger: {"poke_interval": 60.0, "record": {}, "deadline": now + 6 * HOUR},
+    }[trigger_class]
     _, kwargs = trigger_class(**{**common, **own, **changes}).serialize()
     return trigger_class(**json.loads(json.dumps(kwargs)))
 
@@ -228,11 +245,7 @@ def make_a_tls_context(_: Any) -> None:
 
 
 def wait_for_a_thread(_: Any) -> None:
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        event = threading.Event()
-        pool.submit(event.wait, 10)
-        asyncio.get_running_loop().call_later(0, event.set)
-        pool.submit(event.set).result(0.05)
+    concurrent.futures.Future().result(0.001)
 
 
 def sleep_a_little(_: Any) -> None:
@@ -264,6 +277,10 @@ def test_what_a_thread_does_is_none_of_the_loop_s_business(cloud, connect, clock
 
 
 # --- the triggers -----------------------------------------------------------------------------------------------------
+
+
+def test_every_trigger_is_tried_here():
+    assert set(TRIGGERS) == {DdsBackupTrigger, DdsBackupStartTrigger, DdsInstanceFreeTrigger}
 
 
 @pytest.mark.parametrize("auth_type", ["access_key", "ram_role_arn"])
@@ -321,9 +338,62 @@ def test_wait_for_an_instance_that_is_free(cloud, clock, wait, never_blocking):
     assert len(cloud.requests("DescribeBackupTasks")) == BACKUP // 60
 
 
-def test_kill(clock, never_blocking):
+class TaskInstance:
+    """What a trigger that begins a task knows of it. Its supervisor is asked in a way that blocks."""
+
+    dag_id, run_id, task_id, map_index, try_number = "gates", "run", "wait", -1, 1
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.task = SimpleNamespace(iter_mapped_dependants=lambda: iter(()), template_ext=())
+
+    def xcom_pull(self, *_: Any, **__: Any) -> str:
+        read_a_file()
+        return self.job_id
+
+
+class Supervisor:
+    """Blocks if it is asked in the way that is not meant for an event loop."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def send(self, message: Any) -> None:
+        read_a_file()
+
+    async def asend(self, message: Any) -> None:
+        await asyncio.sleep(0)
+        if hasattr(message, "key"):
+            self.pushed[message.key] = message.value
+
+
+@needs_rendering_in_the_triggerer
+def test_task_that_begins_and_ends_in_the_triggerer(cloud, clock, connect, monkeypatch, never_blocking):
+    runner = import_module("airflow.sdk.execution_time.task_runner")
+    monkeypatch.setattr(runner, "SUPERVISOR_COMMS", supervisor := Supervisor(), raising=False)
+    job_id = cloud.service.start_automatic_backup(REPLICA)
+
+    async def run() -> list[Any]:
+        template = "{{ ti.xcom_pull(task_ids='make') }}"
+        trigger = on_moved_time(built(DdsBackupStartTrigger, clock.now, backup_job_id=template, ends_task=True), clock)
+        ti = TaskInstance(job_id)
+        trigger.task_instance = ti
+        trigger.render_template_fields({"ti": ti})
+        return [event.payload async for event in trigger.run()]
+
+    assert never_blocking(run) == ["success"]
+    assert supervisor.pushed["return_value"]["backup_job_id"] == job_id
+
+
+def test_begin_without_templates(cloud, wait, never_blocking):
+    job_id = cloud.service.start_automatic_backup(REPLICA)
+    assert never_blocking(wait(DdsBackupStartTrigger, backup_job_id=job_id))["outcome"] == "done"
+
+
+@pytest.mark.parametrize("trigger_class", [DdsBackupTrigger, DdsBackupStartTrigger])
+def test_kill(clock, never_blocking, trigger_class):
     async def run() -> None:
-        await built(DdsBackupTrigger, clock.now).on_kill()
+        await built(trigger_class, clock.now).on_kill()
 
     never_blocking(run)
 
@@ -337,7 +407,7 @@ def test_cancelled_between_two_looks(clock, connect, never_blocking, trigger_cla
     never_blocking(run)
 
 
-@pytest.mark.parametrize("trigger_class", [DdsBackupTrigger, DdsInstanceFreeTrigger])
+@pytest.mark.parametrize("trigger_class", [DdsBackupTrigger, DdsBackupStartTrigger, DdsInstanceFreeTrigger])
 def test_cancelled_while_a_call_is_under_way(cloud, clock, connect, never_blocking, trigger_class):
     """The thread that waits for the answer goes on; the loop and its end do not wait for it."""
     cloud.add_fault("hang", seconds=None)
