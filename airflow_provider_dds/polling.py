@@ -112,9 +112,8 @@ def _follow(pace: Pace, plan: PollPlan, elapsed: float, shortened: float) -> flo
         fastest = pace.ran / reached if pace.fastest is None else min(pace.fastest, pace.ran / reached)
         least = max(0, 100 - reached) * fastest
         doubt = max((100 - pace.percent) * pace.ran / pace.percent - least, elapsed - pace.shown_at)
-        step = max(finest, min(doubt, elapsed) / 16)
-        step = min(step, (_BLIND - 1) * finest, max(0.0, doubt) + finest / 10)
-        far = least / 5 > step
-        wait = least * 4 / 5 * shortened if far else least + step * shortened
+        beyond = max(finest, min(doubt, elapsed) / 16)
+        beyond = min(beyond, (_BLIND - 1) * finest, max(0.0, doubt) + finest / 10)
+        wait = least * 4 / 5 * shortened if least / 5 > beyond else least + beyond * shortened
     coarsest = COARSEST * finest if plan.max_wait is None else plan.max_wait
     return max(finest, min(wait, coarsest, elapsed / 2))

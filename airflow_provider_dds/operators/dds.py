@@ -93,7 +93,7 @@ class DdsCreateBackupOperator(BaseOperator):
         the wait for an instance that another backup or task holds. Default: ``[operators] default_deferrable``.
     :param poke_interval: seconds between two looks, default 60; the finest spacing of ``poll_strategy``.
     :param poll_strategy: with ``wait_for_completion``, how looks at the backup are spaced, as for the sensor:
-        ``progress`` (default), ``exponential`` or ``fixed``.
+        ``progress`` (default; the coarsest spacing is 30 times ``poke_interval``), ``exponential`` or ``fixed``.
     :param timeout: seconds or timedelta for the whole task run, retries included where the task state store exists;
         default 6 hours.
     :param durable: keep the record over tries in the task state store. Before Airflow 3.3 there is none: a worker that

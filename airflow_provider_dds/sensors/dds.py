@@ -82,8 +82,9 @@ class DdsBackupSensor(BaseSensorOperator):
         backup ends the task there, and a worker is needed only to fail, or for callbacks, ``outlets`` and the like.
         Where Airflow cannot (before 3.3, mapped, ``airflow dags test``) it is ``deferrable``, and the log says so.
     :param poll_strategy: how looks are spaced: ``progress`` by how far the backup is and how long it runs,
-        ``exponential`` by the time waited, ``fixed`` by ``poke_interval`` alone. Default: ``exponential`` with
-        ``exponential_backoff=True``, else ``progress``.
+        ``exponential`` by the time waited, ``fixed`` by ``poke_interval`` alone. ``poke_interval`` is the finest
+        spacing, ``max_wait`` the coarsest; with ``progress`` its default is 30 times ``poke_interval``. Default:
+        ``exponential`` with ``exponential_backoff=True``, else ``progress``.
     :param dds_conn_id: Airflow connection. (templated)
     :param region_id: region that overrides the connection's. (templated)
     :param kwargs: arguments of ``BaseSensorOperator``; ``poke_interval`` (seconds, default 60), ``timeout`` (seconds,

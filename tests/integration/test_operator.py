@@ -107,6 +107,18 @@ def test_wait_for_completion_pushes_the_facts_and_returns_the_job_id(service, op
 
 
 @both_waits
+@pytest.mark.parametrize(
+    ("strategy", "fewest", "most"), [("progress", 5, 20), ("exponential", 5, 10), ("fixed", 120, 130)]
+)
+def test_wait_for_completion_spaces_its_looks_by_the_strategy(service, operator, deferrable, strategy, fewest, most):
+    service.service.next_job(REPLICA, seconds=7200)
+    operator(
+        wait_for_completion=True, deferrable=deferrable, poke_interval=60, timeout=6 * 3600, poll_strategy=strategy
+    ).once()
+    assert fewest < len(service.requests("DescribeBackupTasks")) < most
+
+
+@both_waits
 def test_wait_for_completion_fails_on_a_failed_backup(service, operator, deferrable):
     service.service.next_job(REPLICA, fail_at=30)
     with pytest.raises(DdsBackupFailedError):

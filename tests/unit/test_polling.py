@@ -16,6 +16,7 @@ from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.exceptions import DdsResponseError
 from airflow_provider_dds.models import BackupJob, BackupSet
 from airflow_provider_dds.polling import COARSEST, MOST_AFTER_FAILURE, Pace, PollPlan, next_wait
+from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from airflow_provider_dds.verdict import Look, Terms
 from airflow_provider_dds.watch import BackupWatch
 
@@ -384,3 +385,18 @@ def test_memory_that_an_older_version_left_is_taken_over_without_a_pace():
     second.recall(older)
     assert (second.memory, second.pace) == (first.memory, None)
     assert second.next_wait(1600.0, 0.3) == 60
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "strategy"),
+    [
+        ({}, "progress"),
+        ({"exponential_backoff": False}, "progress"),
+        ({"exponential_backoff": True}, "exponential"),
+        ({"poll_strategy": "fixed"}, "fixed"),
+    ],
+)
+def test_trigger_that_an_older_version_stored_is_taken_over(kwargs, strategy):
+    stored = {"db_instance_id": "dds-1", "backup_job_id": "17", "dds_conn_id": "dds_default", "region_id": None}
+    trigger = DdsBackupTrigger(**stored, started_at=0.0, deadline=1e9, **kwargs)
+    assert trigger.watch.plan == PollPlan(60.0, strategy)
