@@ -14,12 +14,12 @@ from airflow_provider_dds import arguments
 from airflow_provider_dds.api_errors import is_transient
 from airflow_provider_dds.compat import end_with
 from airflow_provider_dds.creation import what_holds
-from airflow_provider_dds.exceptions import DdsConfigurationError, DdsError
+from airflow_provider_dds.exceptions import DdsConfigurationError, DdsError, DdsTransportError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import INSTANCE_XCOM, DdsInstanceLink
 from airflow_provider_dds.polling import PollPlan, next_wait
 from airflow_provider_dds.triggers.rendering import rendered
-from airflow_provider_dds.verdict import Outcome, Terms
+from airflow_provider_dds.verdict import Look, Outcome, Terms
 from airflow_provider_dds.watch import BackupWatch, Ending, brief
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TRIGGER_MARGIN = timedelta(seconds=60)
 """How much later than the trigger's own deadline Airflow ends a deferral whose triggerer is gone."""
 
+
+LAST_LOOK_SECONDS = 45.0
+"""How long after its deadline a trigger waits for a look, so that it ends before Airflow ends the deferral."""
 
 FRESH_SECONDS = 60.0
 """How soon after the worker's look a trigger still takes over its memory."""
@@ -185,7 +188,7 @@ class DdsBackupTrigger(_DdsTrigger):
     async def wait(self) -> tuple[Ending, str]:
         """Look, now and again, until the wait has an ending; return that, and the last look in words."""
         while True:
-            look = await self.watch.alook_with(self.hook.arun)
+            look = await self._look()
             now = self._clock()
             verdict = self.watch.conclude(look, now)
             if verdict.outcome is not Outcome.WAIT:
@@ -193,6 +196,18 @@ class DdsBackupTrigger(_DdsTrigger):
             wait = self.watch.next_wait(now, self._random())
             self.watch.report(self.log, verdict, now, wait)
             await self._sleep(wait)
+
+    async def _look(self) -> Look:
+        """Look once. A look that is still not over when Airflow is about to end the deferral has failed."""
+        left = self.deadline - self._clock()
+        try:
+            return await asyncio.wait_for(self.watch.alook_with(self.hook.arun), max(0.0, left) + LAST_LOOK_SECONDS)
+        except asyncio.TimeoutError:
+            said = (
+                f"The look was not over {LAST_LOOK_SECONDS:g} s after the deadline. If many triggers wait, its calls "
+                "stood in line: raise calls_per_second of the connection, or poke_interval."
+            )
+            return Look(error=DdsTransportError(said, request_sent=None))
 
     async def on_kill(self) -> None:
         """Say that the backup goes on: the service has no call to cancel one. Called by Airflow 3.3 and later."""

@@ -30,6 +30,7 @@ from airflow_provider_dds.hooks import sdk, sending
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.hooks.sending import ATTEMPTS
 from airflow_provider_dds.look import Target, look_at
+from airflow_provider_dds.triggers import dds as triggers
 from tests.integration.conftest import REPLICA
 
 
@@ -450,6 +451,27 @@ class TestPace:
         actions = [request.action for request in service.requests()]
         assert len(actions) == 1 + 3 * 100
         assert actions.index("DescribeBackups") < 50
+
+    def test_look_that_stands_in_line_past_the_deadline_ends_the_wait_and_says_so(self, service, clock, monkeypatch):
+        async def at_once(_):
+            pass
+
+        async def never(_):
+            await asyncio.Event().wait()
+
+        async def fire(trigger):
+            return [event.payload async for event in trigger.run()]
+
+        monkeypatch.setattr(triggers, "LAST_LOOK_SECONDS", 0.0)
+        wait = {"dds_conn_id": "dds_default", "region_id": None, "started_at": clock.now - 60, "deadline": clock.now}
+        trigger = triggers.DdsBackupTrigger(db_instance_id=REPLICA, backup_job_id="1", **wait)
+        trigger._clock, trigger._sleep, trigger.hook._asleep = clock, at_once, never
+        trigger.hook._load().limiter.throttled(clock.now)
+        [ending] = asyncio.run(fire(trigger))
+        assert ending["outcome"] == "timed_out"
+        assert "was not good at its deadline" in ending["text"]
+        assert "raise calls_per_second" in ending["text"]
+        assert service.requests() == []
 
     def test_create_does_not_stand_in_line_behind_reads(self, service, clock, monkeypatch):
         order = []
