@@ -108,7 +108,7 @@ def test_wait_for_completion_pushes_the_facts_and_returns_the_job_id(service, op
 
 @both_waits
 @pytest.mark.parametrize(
-    ("strategy", "fewest", "most"), [("progress", 5, 20), ("exponential", 5, 10), ("fixed", 120, 130)]
+    ("strategy", "fewest", "most"), [("progress", 5, 20), ("exponential", 5, 15), ("fixed", 120, 130)]
 )
 def test_wait_for_completion_spaces_its_looks_by_the_strategy(service, operator, deferrable, strategy, fewest, most):
     service.service.next_job(REPLICA, seconds=7200)
