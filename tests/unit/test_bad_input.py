@@ -93,9 +93,7 @@ def test_interval_above_the_longest_interval():
 @pytest.mark.parametrize("strategy", ["fixed", "progress"])
 def test_strategy_that_contradicts_airflows_own_argument(strategy, where):
     backoff = {"exponential_backoff": True} if where == "task" else {"default_args": {"exponential_backoff": True}}
-    with pytest.raises(
-        DdsConfigurationError, match=rf"^poll_strategy is '{strategy}', but exponential_"
-    ):
+    with pytest.raises(DdsConfigurationError, match=rf"^poll_strategy is '{strategy}', but exponential_"):
         sensor(poll_strategy=strategy, **backoff)
 
 
