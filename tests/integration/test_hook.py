@@ -485,6 +485,8 @@ class TestPace:
 
             hook = DdsHook()
             hook._asleep = asleep
+            await hook.adescribe_db_instance(REPLICA)  # so that no look-up of the connection is in the create's way
+            order.clear()
             reads = [asyncio.ensure_future(hook.adescribe_db_instance(REPLICA)) for _ in range(50)]
             await asyncio.sleep(0)
             await hook.arun(operations.create_backup(REPLICA))

@@ -18,6 +18,7 @@ from airflow_provider_dds.exceptions import (
 )
 from tests.integration.conftest import REPLICA
 from tests.support.versions import (
+    HAS_TASK_STATE_STORE,
     AirflowSensorTimeout,
     AirflowSkipException,
     every_mode_that_remembers,
@@ -83,10 +84,11 @@ def spaces(service, run):
 def test_looks_follow_the_progress_of_a_long_backup(service, hook, sensor, mode):
     service.service.next_job(REPLICA, seconds=7200)
     found = spaces(service, sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600))
-    assert len(found) < 20
+    forgets = mode == "reschedule" and not HAS_TASK_STATE_STORE  # each process knows only the progress that it sees
+    assert len(found) < (60 if forgets else 20)
     assert min(found) == 60
-    assert max(found) > 900
-    assert sum(found) - 7200 < 120
+    assert max(found) > (200 if forgets else 900)
+    assert sum(found) - 7200 < (300 if forgets else 120)
 
 
 @every_mode
