@@ -56,8 +56,8 @@ class Run:
                 raise
             return None
 
-    def log(self, task_id: str) -> str:
-        return "\n".join(self.box.api.log(self.dag_id, self.run_id, task_id))
+    def log(self, task_id: str, try_number: int = 1) -> str:
+        return "\n".join(self.box.api.log(self.dag_id, self.run_id, task_id, try_number))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,14 @@ def test_xcom_is_what_a_worker_leaves_and_what_the_next_task_can_use(good: Run) 
         assert good.xcom(task_id) == good.xcom("compared"), task_id
     assert good.xcom("silent") is None
     assert good.xcom("pulled") == good.xcom("compared")["backup_id"]
+
+
+def test_retry_begins_in_the_triggerer_again(good: Run) -> None:
+    task = good.task("retried")
+    assert (task["state"], task["try_number"]) == ("success", 2)
+    assert good.worker_starts("retried") == []
+    assert "could not be rendered in the triggerer: ZeroDivisionError" in good.log("retried", try_number=1)
+    assert good.xcom("retried") == good.xcom("compared")
 
 
 def test_link_is_there_without_a_worker(good: Run) -> None:
@@ -166,7 +174,7 @@ def test_cleared_task_that_fails_leaves_nothing_of_its_first_run(box: AirflowBox
     box.emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks")
     box.api.clear(LATE, run.run_id, ["wait"])
     wait_for(lambda: run.end().state, "the cleared task to fail", until="failed".__eq__, timeout=60)
-    assert "Forbidden.RAM" in "\n".join(box.api.log(LATE, run.run_id, "wait", try_number=2))
+    assert "Forbidden.RAM" in run.log("wait", try_number=2)
     assert run.xcom("wait") is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, Asset, Param, task
@@ -38,6 +39,8 @@ with DAG("waits_without_a_worker", schedule=None, params=PARAMS, default_args=DE
         region_id="{{ conn[params.conn_id].extra_dejson.region_id }}",
     )
     wait("silent", job, do_xcom_push=False)
+    fails_once = "{{ 1 // (ti.try_number - 1) and ti.xcom_pull('create_backup') }}"
+    wait("retried", fails_once, retries=1, retry_delay=timedelta(seconds=1))
     wait("called_back", job, on_success_callback=call_back)
     wait("with_an_outlet", job, outlets=[Asset("good_backup")])
     wait("compared", job, start_from_trigger=False, deferrable=True)
