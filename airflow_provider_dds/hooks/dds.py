@@ -362,31 +362,35 @@ class DdsHook(BaseHook):
                 request = None
 
     def _call(self, request: Request[T]) -> Answer[T]:
+        from tenacity import Retrying
+
         service = self._load()
         turn = partial(service.limiter.turn, self._clock, self._sleep)
-        turn()
-        attempts = sending.Attempts(request, service.limiter, self._clock)
-        while True:
-            try:
-                return sending.send(service, request)
-            except DdsError as error:
-                pause = attempts.pause_after(error)
-            self._sleep(pause)
+
+        def rest(seconds: float) -> None:
+            self._sleep(seconds)
             turn()
 
+        turn()
+        retrying = Retrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))
+        return retrying(sending.send, service, request)
+
     async def _acall(self, request: Request[T], *, first: bool) -> Answer[T]:
+        from tenacity import AsyncRetrying
+
         service = await self._aload()
         turn = partial(service.limiter.aturn, self._clock, self._asleep)
         loop = asyncio.get_running_loop()
-        await turn(first=first or request.creates)
-        attempts = sending.Attempts(request, service.limiter, self._clock)
-        while True:
-            try:
-                return await loop.run_in_executor(sending.pool(), sending.send, service, request, masker_on(loop))
-            except DdsError as error:
-                pause = attempts.pause_after(error)
-            await self._asleep(pause)
+
+        async def send() -> Answer[T]:
+            return await loop.run_in_executor(sending.pool(), sending.send, service, request, masker_on(loop))
+
+        async def rest(seconds: float) -> None:
+            await self._asleep(seconds)
             await turn(first=True)
+
+        await turn(first=first or request.creates)
+        return await AsyncRetrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))(send)
 
     def _load(self) -> Service:
         if self._service is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
@@ -21,17 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from alibabacloud_dds20151201.client import Client
+    from tenacity.wait import wait_base
 
     from airflow_provider_dds.connection import DdsSettings
-    from airflow_provider_dds.exceptions import DdsError
     from airflow_provider_dds.hooks.limiter import Limiter
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
 """Most calls for one read, or for one create whose request certainly was not executed."""
-LONGEST_PAUSE = 10.0
-"""Most seconds between two attempts, unless the service asks for more."""
 RETRY_SECONDS = 30.0
 """No further attempt is begun once this many seconds have passed since the first."""
 POOL_SIZE = 8
@@ -98,55 +95,34 @@ def send(service: Service, request: Request[T], mask: Callable[[Iterable[str]], 
         ) from None
 
 
-class Attempts:
-    """The attempts at one request, of which the first begins now.
+def retry_options(request: Request[Any], limiter: Limiter, clock: Callable[[], float]) -> dict[str, Any]:
+    """Return tenacity's options: reads are repeated on all that passes, a create only if it was not executed.
 
-    :param request: the request.
     :param limiter: it is told of each throttled call.
-    :param clock: seconds of a clock that never goes back.
+    :param clock: its clock.
     """
+    from tenacity import retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
-    def __init__(self, request: Request[Any], limiter: Limiter, clock: Callable[[], float]) -> None:
-        self.request = request
-        self.limiter = limiter
-        self.clock = clock
-        self.begun = clock()
-        self.failed = 0
+    repeatable = (Repeat.ANY,) if request.creates else (Repeat.ANY, Repeat.READS)
+    backoff: wait_base = wait_random_exponential(multiplier=0.5, max=10)
 
-    def pause_after(self, error: DdsError) -> float:
-        """Return the seconds to wait before the next attempt, or raise the error if there is to be none.
+    def wait(state: Any) -> float:
+        error = state.outcome.exception()
+        asked = error.retry_after if isinstance(error, DdsThrottledError) else None
+        return max(backoff(state), asked or 0.0)
 
-        :param error: what the last attempt raised.
-        :raises DdsError: that error.
-        """
-        self.failed += 1
-        if isinstance(error, DdsThrottledError) and error.action == self.request.action:  # not STS, on the way to it
-            self.limiter.throttled(self.clock(), error.retry_after)
-        elapsed = self.clock() - self.begun
-        pause = pause_after(error, self.failed, elapsed, random.random(), creates=self.request.creates)  # noqa: S311
-        if pause is None:
-            raise error
-        return pause
+    def after(state: Any) -> None:
+        error = state.outcome.exception()
+        if isinstance(error, DdsThrottledError) and error.action == request.action:  # not STS, on the way to it
+            limiter.throttled(clock(), error.retry_after)
 
-
-def pause_after(error: DdsError, failed: int, elapsed: float, dice: float, *, creates: bool) -> float | None:
-    """Return the seconds to wait before the next attempt, None if there is to be none.
-
-    Reads are repeated on all that passes, a create only if it was not executed; with exponential back-off and full
-    jitter, and not sooner than a throttling service asks for.
-
-    :param error: what the last attempt raised.
-    :param failed: how many attempts have failed.
-    :param elapsed: seconds since the first one began.
-    :param dice: a random number from 0 to 1.
-    :param creates: whether it is a create.
-    """
-    repeatable = (Repeat.ANY,) if creates else (Repeat.ANY, Repeat.READS)
-    if failed >= ATTEMPTS or repeat_for(error) not in repeatable:
-        return None
-    asked = error.retry_after if isinstance(error, DdsThrottledError) else None
-    pause = max(dice * min(LONGEST_PAUSE, 2.0 ** (failed - 2)), asked or 0.0)
-    return pause if elapsed + pause < RETRY_SECONDS else None
+    return {
+        "after": after,
+        "retry": retry_if_exception(lambda error: repeat_for(error) in repeatable),
+        "wait": wait,
+        "stop": stop_after_attempt(ATTEMPTS) | stop_before_delay(RETRY_SECONDS),
+        "reraise": True,
+    }
 
 
 @lru_cache(maxsize=1)

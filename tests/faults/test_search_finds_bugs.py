@@ -30,8 +30,12 @@ def finds(world):
 
 
 def test_create_that_is_repeated_blindly(finds, monkeypatch):
-    original = sending.pause_after
-    monkeypatch.setattr(sending, "pause_after", lambda *args, creates: original(*args, creates=False))
+    original = sending.retry_options
+
+    def blind(request, *rest):
+        return original(replace(request, creates=False), *rest)
+
+    monkeypatch.setattr(sending, "retry_options", blind)
     finds("at most one backup a run|the job id is one of its own|every error has a cause")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import requests
+import tenacity
 from airflow.sdk.bases import sensor as airflow_sensor
 from urllib3.connection import HTTPConnection
 
@@ -59,6 +60,7 @@ class World:
             now = SimpleNamespace(utcnow=lambda: moment(self.clock))
             stack.enter_context(patch.object(airflow_sensor, "time", moved))
             stack.enter_context(patch.object(airflow_sensor, "timezone", now))
+            stack.enter_context(patch.object(tenacity, "time", moved))
             for owner, name, wrapped in (
                 (hook_module.DdsHook, "__init__", self._hooked),
                 (requests.Session, "send", self._sent),

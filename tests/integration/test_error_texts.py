@@ -9,6 +9,7 @@ import socket
 from types import SimpleNamespace
 
 import pytest
+import tenacity.wait
 
 from airflow_provider_dds import exceptions
 from airflow_provider_dds.emulator import Readings
@@ -30,7 +31,6 @@ from airflow_provider_dds.exceptions import (
     DdsTimeoutError,
     DdsTransportError,
 )
-from airflow_provider_dds.hooks import sending
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.operators.dds import RECORD_KEY, DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
@@ -73,7 +73,7 @@ def text_of(error_type, call):
 
 @pytest.fixture(autouse=True)
 def _no_dice(monkeypatch):
-    monkeypatch.setattr(sending, "random", SimpleNamespace(random=lambda: 1.0))
+    monkeypatch.setattr(tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: high))
 
 
 @pytest.fixture

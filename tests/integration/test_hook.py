@@ -8,6 +8,7 @@ import json
 import threading
 from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from weakref import ref
 
 import pytest
@@ -420,7 +421,8 @@ class TestPace:
         limiter, clock = hook._load().limiter, hook._clock
         for action, paused in (("AssumeRole", False), ("DescribeRegions", True)):
             error = DdsThrottledError("", action=action)
-            sending.Attempts(next(operations.describe_regions()), limiter, clock).pause_after(error)
+            options = sending.retry_options(next(operations.describe_regions()), limiter, clock)
+            options["after"](SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
             assert (limiter.pace.resumes_at > clock()) is paused
 
     def test_look_stands_in_line_once(self, service, clock, monkeypatch):
