@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from alibabacloud_dds20151201.client import Client
 
 INSTANCE = "dds-demo-replica"
-ROUNDS, CALLS = 9, 60
+ROUNDS, CALLS = 31, 60
 ASYNC_ROUNDS, ASYNC_CALLS = 3, 15
 RATE, ASYNC_RATE = 200, 10
 WINDOWS, SECONDS = 5, 3.0

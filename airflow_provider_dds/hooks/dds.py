@@ -362,35 +362,48 @@ class DdsHook(BaseHook):
                 request = None
 
     def _call(self, request: Request[T]) -> Answer[T]:
-        from tenacity import Retrying
-
         service = self._load()
         turn = partial(service.limiter.turn, self._clock, self._sleep)
+        send = partial(sending.send, service, request)
 
         def rest(seconds: float) -> None:
             self._sleep(seconds)
             turn()
 
         turn()
-        retrying = Retrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))
-        return retrying(sending.send, service, request)
+        begun = self._clock()
+        try:
+            return send()
+        except DdsError as error:
+            again, options = sending.again(error, send), sending.retry_options(request, service, self._clock, begun)
+        from tenacity import Retrying
+
+        return Retrying(sleep=rest, **options)(again)
 
     async def _acall(self, request: Request[T], *, first: bool) -> Answer[T]:
-        from tenacity import AsyncRetrying
-
         service = await self._aload()
         turn = partial(service.limiter.aturn, self._clock, self._asleep)
         loop = asyncio.get_running_loop()
 
-        async def send() -> Answer[T]:
-            return await loop.run_in_executor(sending.pool(), sending.send, service, request, masker_on(loop))
+        def send() -> Awaitable[Answer[T]]:
+            return sending.in_thread(partial(sending.send, service, request, masker_on(loop)))
 
         async def rest(seconds: float) -> None:
             await self._asleep(seconds)
             await turn(first=True)
 
         await turn(first=first or request.creates)
-        return await AsyncRetrying(sleep=rest, **sending.retry_options(request, service.limiter, self._clock))(send)
+        begun = self._clock()
+        try:
+            return await send()
+        except DdsError as error:
+            again, options = sending.again(error, send), sending.retry_options(request, service, self._clock, begun)
+        from tenacity import AsyncRetrying
+
+        async def attempt() -> Answer[T]:
+            return await again()
+
+        return await AsyncRetrying(sleep=rest, **options)(attempt)
 
     def _load(self) -> Service:
         if self._service is None:

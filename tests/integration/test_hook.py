@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import threading
-from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from weakref import ref
@@ -421,18 +420,15 @@ class TestPace:
         limiter, clock = hook._load().limiter, hook._clock
         for action, paused in (("AssumeRole", False), ("DescribeRegions", True)):
             error = DdsThrottledError("", action=action)
-            options = sending.retry_options(next(operations.describe_regions()), limiter, clock)
+            options = sending.retry_options(next(operations.describe_regions()), hook._load(), clock, clock())
             options["after"](SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
             assert (limiter.pace.resumes_at > clock()) is paused
 
     def test_look_stands_in_line_once(self, service, clock, monkeypatch):
-        class AtOnce(Executor):
-            def submit(self, call, *args):
-                future = Future()
-                future.set_result(call(*args))
-                return future
+        async def at_once(work):
+            return work()
 
-        monkeypatch.setattr(sending, "pool", AtOnce)
+        monkeypatch.setattr(sending, "in_thread", at_once)
         job_id = DdsHook().create_backup(REPLICA)
         clock.advance(400)
 
