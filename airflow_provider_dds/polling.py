@@ -30,7 +30,7 @@ class PollPlan:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Progress:
     """How a backup gets on, as far as looks have shown it; times in seconds since the wait began.
 
     :ivar percent: progress shown last, None while none was shown.
@@ -48,8 +48,8 @@ class Pace:
     fastest: float | None = None
     steady: bool = True
 
-    def after(self, percent: int | None, *, elapsed: float, ran: float) -> Pace:
-        """Return the pace after a look.
+    def after(self, percent: int | None, *, elapsed: float, ran: float) -> Progress:
+        """Return the progress after a look.
 
         :param percent: the progress it showed.
         :param elapsed: seconds since the wait began.
@@ -69,7 +69,7 @@ class Pace:
 
 
 def next_wait(
-    plan: PollPlan, *, elapsed: float, left: float, failures: int, jitter: float, pace: Pace | None = None
+    plan: PollPlan, *, elapsed: float, left: float, failures: int, jitter: float, progress: Progress | None = None
 ) -> float:
     """Return the seconds until the next look.
 
@@ -81,13 +81,13 @@ def next_wait(
     :param failures: failed looks in a row; each doubles the interval, up to five minutes.
     :param jitter: a number from 0 to 1 that shortens a lengthened interval by up to half, one that follows progress by
         up to a tenth.
-    :param pace: how the backup gets on, None where it does not run: then ``progress`` looks each ``poke_interval``.
+    :param progress: how the backup gets on, None where it does not run: then ``progress`` looks each ``poke_interval``.
     """
     wait = plan.poke_interval
     if plan.strategy == "exponential":
         wait = max(wait, (elapsed + wait) * (1 - jitter / 2))
-    elif plan.strategy == "progress" and pace is not None:
-        wait = _follow(pace, plan, max(0.0, elapsed), 1 - jitter / 10)
+    elif plan.strategy == "progress" and progress is not None:
+        wait = _follow(progress, plan, max(0.0, elapsed), 1 - jitter / 10)
     if failures:
         lengthened = min(MOST_AFTER_FAILURE, plan.poke_interval * 2.0 ** min(failures, 16))
         wait = max(wait, lengthened * (1 - jitter / 2))
@@ -96,22 +96,22 @@ def next_wait(
     return max(0.0, min(wait, left))
 
 
-def _follow(pace: Pace, plan: PollPlan, elapsed: float, shortened: float) -> float:
+def _follow(progress: Progress, plan: PollPlan, elapsed: float, shortened: float) -> float:
     """Return the interval that follows the progress: most of what is left at the least, then in steps to the end.
 
     What is left at the least is the rest at the fastest pace seen. How far the end may lie beyond that is the doubt.
     All intervals stay below half of the time waited, which bounds what a wrong progress can cost.
     """
     finest = plan.poke_interval
-    if pace.percent is None or not pace.steady:
+    if progress.percent is None or not progress.steady:
         wait = min(elapsed / 5, _BLIND * finest) * shortened
-    elif pace.percent == 0:
+    elif progress.percent == 0:
         wait = min(elapsed * 2 / 5, 2 * _BLIND * finest) * shortened
     else:
-        reached = pace.percent + pace.step
-        fastest = pace.ran / reached if pace.fastest is None else min(pace.fastest, pace.ran / reached)
+        reached = progress.percent + progress.step
+        fastest = progress.ran / reached if progress.fastest is None else min(progress.fastest, progress.ran / reached)
         least = max(0, 100 - reached) * fastest
-        doubt = max((100 - pace.percent) * pace.ran / pace.percent - least, elapsed - pace.shown_at)
+        doubt = max((100 - progress.percent) * progress.ran / progress.percent - least, elapsed - progress.shown_at)
         beyond = max(finest, min(doubt, elapsed) / 16)
         beyond = min(beyond, (_BLIND - 1) * finest, max(0.0, doubt) + finest / 10)
         wait = least * 4 / 5 * shortened if least / 5 > beyond else least + beyond * shortened

@@ -24,7 +24,7 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.look import Target, look_at
 from airflow_provider_dds.models import backup_facts
-from airflow_provider_dds.polling import Pace, PollPlan, next_wait
+from airflow_provider_dds.polling import PollPlan, Progress, next_wait
 from airflow_provider_dds.verdict import FINISHED, Look, Memory, Outcome, Terms, Verdict, judge
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class BackupWatch:
 
     :ivar started_at: epoch seconds at which the wait began.
     :ivar memory: what has to be remembered from look to look.
-    :ivar pace: how the backup gets on, None while it is not known to run; it spaces the looks and never decides.
+    :ivar progress: how the backup gets on, None while it is not known to run; it spaces the looks and never decides.
     :ivar last: the last look.
     """
 
@@ -101,7 +101,7 @@ class BackupWatch:
     plan: PollPlan
     started_at: float
     memory: Memory = field(default_factory=Memory, init=False)
-    pace: Pace | None = field(default=None, init=False)
+    progress: Progress | None = field(default=None, init=False)
     last: Look | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -137,7 +137,7 @@ class BackupWatch:
         verdict, self.memory = judge(look, self.memory, self.terms, now)
         self.last = look
         if look.error is None:
-            self.pace = self._pace_after(look, now)
+            self.progress = self._progress_after(look, now)
         return verdict
 
     def next_wait(self, now: float, jitter: float) -> float:
@@ -148,7 +148,7 @@ class BackupWatch:
             left=self.terms.deadline - now,
             failures=self.memory.failures,
             jitter=jitter,
-            pace=self.pace,
+            progress=self.progress,
         )
 
     @property
@@ -200,23 +200,23 @@ class BackupWatch:
 
     def remembered(self) -> dict[str, Any]:
         """Return the memory as plain JSON, for a later process that goes on with this wait."""
-        pace = asdict(self.pace) if self.pace else None
-        return {**asdict(self.memory), "words": list(self.memory.words), "pace": pace}
+        progress = asdict(self.progress) if self.progress else None
+        return {**asdict(self.memory), "words": list(self.memory.words), "progress": progress}
 
     def recall(self, memory: dict[str, Any]) -> None:
         """Take over the memory that :meth:`remembered` gave, in this version or an older one."""
         known = {**memory, "words": tuple(memory.get("words", ()))}
-        pace = known.pop("pace", None)
-        self.memory, self.pace = Memory(**known), Pace(**pace) if pace else None
+        progress = known.pop("progress", None)
+        self.memory, self.progress = Memory(**known), Progress(**progress) if progress else None
 
-    def _pace_after(self, look: Look, now: float) -> Pace | None:
-        """Return the pace of a backup that runs. Where no call lists it, it runs for all that can be seen."""
+    def _progress_after(self, look: Look, now: float) -> Progress | None:
+        """Return the progress of a backup that runs. Where no call lists it, it runs for all that can be seen."""
         job = look.job
         if job.status == FINISHED if job else look.job_listed:
             return None
         elapsed = max(0.0, now - self.started_at)
         ran = now - job.start_time.timestamp() if job and job.start_time else -1.0
-        return (self.pace or Pace()).after(
+        return (self.progress or Progress()).after(
             job.progress if job else None, elapsed=elapsed, ran=ran if ran >= 0 else elapsed
         )
 

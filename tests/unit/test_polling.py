@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.exceptions import DdsResponseError
 from airflow_provider_dds.models import BackupJob, BackupSet
-from airflow_provider_dds.polling import COARSEST, MOST_AFTER_FAILURE, Pace, PollPlan, next_wait
+from airflow_provider_dds.polling import COARSEST, MOST_AFTER_FAILURE, PollPlan, Progress, next_wait
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from airflow_provider_dds.verdict import Look, Terms
 from airflow_provider_dds.watch import BackupWatch
@@ -23,16 +23,16 @@ from airflow_provider_dds.watch import BackupWatch
 NO_END = 1e9
 
 
-def wait(plan, *, elapsed=0.0, left=NO_END, failures=0, jitter=0.0, pace=None):
-    return next_wait(plan, elapsed=elapsed, left=left, failures=failures, jitter=jitter, pace=pace)
+def wait(plan, *, elapsed=0.0, left=NO_END, failures=0, jitter=0.0, progress=None):
+    return next_wait(plan, elapsed=elapsed, left=left, failures=failures, jitter=jitter, progress=progress)
 
 
-def pace_of(*seen):
-    """Return the pace after looks, each as (seconds since the wait and the backup began, percent shown)."""
-    pace = Pace()
+def progress_of(*seen):
+    """Return the progress after looks, each as (seconds since the wait and the backup began, percent shown)."""
+    progress = Progress()
     for elapsed, percent in seen:
-        pace = pace.after(percent, elapsed=elapsed, ran=elapsed)
-    return pace
+        progress = progress.after(percent, elapsed=elapsed, ran=elapsed)
+    return progress
 
 
 def looks(plan, count, *, jitter=0.0, started=0.0):
@@ -48,9 +48,9 @@ def looks(plan, count, *, jitter=0.0, started=0.0):
 
 @pytest.mark.parametrize("elapsed", [0, 59, 3600])
 @pytest.mark.parametrize("jitter", [0, 0.5, 1])
-@pytest.mark.parametrize("pace", [None, Pace(), pace_of((10, 1), (600, 50))])
-def test_fixed_interval_stays_the_same_without_failures(elapsed, jitter, pace):
-    assert wait(PollPlan(60, "fixed"), elapsed=elapsed, jitter=jitter, pace=pace) == 60
+@pytest.mark.parametrize("progress", [None, Progress(), progress_of((10, 1), (600, 50))])
+def test_fixed_interval_stays_the_same_without_failures(elapsed, jitter, progress):
+    assert wait(PollPlan(60, "fixed"), elapsed=elapsed, jitter=jitter, progress=progress) == 60
 
 
 @pytest.mark.parametrize(("left", "seconds"), [(61, 60), (60, 60), (59, 59), (0.5, 0.5), (0, 0), (-5, 0)])
@@ -97,7 +97,7 @@ def test_jitter_shortens_a_lengthened_interval_by_at_most_half():
 @pytest.mark.parametrize("elapsed", [0, 59, 3600])
 @pytest.mark.parametrize("jitter", [0, 1])
 def test_what_does_not_run_is_looked_at_each_interval(elapsed, jitter):
-    assert wait(PollPlan(60), elapsed=elapsed, jitter=jitter, pace=None) == 60
+    assert wait(PollPlan(60), elapsed=elapsed, jitter=jitter, progress=None) == 60
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_does_not_run_is_looked_at_each_interval(elapsed, jitter):
     ],
 )
 def test_first_progress_that_is_seen(elapsed, percent, seconds):
-    assert wait(PollPlan(60), elapsed=elapsed, pace=pace_of((elapsed, percent))) == pytest.approx(seconds)
+    assert wait(PollPlan(60), elapsed=elapsed, progress=progress_of((elapsed, percent))) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -141,69 +141,71 @@ def test_first_progress_that_is_seen(elapsed, percent, seconds):
         ([(396, 11), (1260, 35), (9000, 41)], 0.8 * 58 * 864 / 25),
     ],
 )
-def test_next_look_is_due_shortly_before_the_end_that_the_pace_foretells(seen, seconds):
-    assert wait(PollPlan(60), elapsed=seen[-1][0], pace=pace_of(*seen)) == pytest.approx(seconds, rel=0.02)
+def test_next_look_is_due_shortly_before_the_end_that_the_progress_foretells(seen, seconds):
+    assert wait(PollPlan(60), elapsed=seen[-1][0], progress=progress_of(*seen)) == pytest.approx(seconds, rel=0.02)
 
 
 def test_looks_at_a_steady_backup_are_few_and_the_last_is_soon_after_its_end():
-    ends, moments, pace = 7200.0, [0.0], Pace()
+    ends, moments, progress = 7200.0, [0.0], Progress()
     while moments[-1] < ends:
         now = moments[-1]
-        pace = pace.after(int(100 * now / ends), elapsed=now, ran=now)
-        moments.append(now + wait(PollPlan(60), elapsed=now, pace=pace))
+        progress = progress.after(int(100 * now / ends), elapsed=now, ran=now)
+        moments.append(now + wait(PollPlan(60), elapsed=now, progress=progress))
     assert len(moments) < 17
     assert moments[-1] - ends < 60
 
 
 def test_progress_in_steps_may_be_a_whole_step_behind():
-    assert pace_of((600, 25), (1200, 50)).step == 25
-    assert pace_of((600, 33), (1200, 66)).step == 33
-    assert pace_of((600, 10), (700, 13)).step == 1
-    # of four steps the third is seen: the end may come at any moment, however slow the pace was
-    assert wait(PollPlan(60), elapsed=1800, pace=pace_of((600, 25), (1200, 50), (1800, 75))) < 120
+    assert progress_of((600, 25), (1200, 50)).step == 25
+    assert progress_of((600, 33), (1200, 66)).step == 33
+    assert progress_of((600, 10), (700, 13)).step == 1
+    # of four steps the third is seen: the end may come at any moment, however slow the progress was
+    assert wait(PollPlan(60), elapsed=1800, progress=progress_of((600, 25), (1200, 50), (1800, 75))) < 120
 
 
 def test_progress_that_stays_is_looked_at_less_and_less_often():
-    pace = pace_of((360, 10), (1260, 35), (3540, 99))
-    waits = [wait(PollPlan(60), elapsed=elapsed, pace=pace) for elapsed in (3600, 5000, 6000, 9000, 20_000)]
+    progress = progress_of((360, 10), (1260, 35), (3540, 99))
+    waits = [wait(PollPlan(60), elapsed=elapsed, progress=progress) for elapsed in (3600, 5000, 6000, 9000, 20_000)]
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (60, 180)
 
 
 def test_progress_that_goes_back_is_not_relied_on_any_more():
-    pace = pace_of((100, 10), (200, 80), (300, 30), (400, 60), (500, 90))
-    assert not pace.steady
-    assert wait(PollPlan(60), elapsed=7200, pace=pace) == 240
+    progress = progress_of((100, 10), (200, 80), (300, 30), (400, 60), (500, 90))
+    assert not progress.steady
+    assert wait(PollPlan(60), elapsed=7200, progress=progress) == 240
 
 
 def test_absent_progress_changes_nothing():
-    pace = pace_of((360, 10), (1260, 35))
-    assert pace.after(None, elapsed=1400, ran=1400) is pace
-    assert pace_of((10, None), (20, None)) == Pace()
+    progress = progress_of((360, 10), (1260, 35))
+    assert progress.after(None, elapsed=1400, ran=1400) is progress
+    assert progress_of((10, None), (20, None)) == Progress()
 
 
 def test_backup_that_began_long_before_the_wait_is_judged_by_its_own_age():
-    young = Pace().after(45, elapsed=2000, ran=2000)
-    old = Pace().after(45, elapsed=2000, ran=5000)
-    assert wait(PollPlan(60), elapsed=2000, pace=young) < wait(PollPlan(60), elapsed=2000, pace=old)
+    young = Progress().after(45, elapsed=2000, ran=2000)
+    old = Progress().after(45, elapsed=2000, ran=5000)
+    assert wait(PollPlan(60), elapsed=2000, progress=young) < wait(PollPlan(60), elapsed=2000, progress=old)
 
 
 def test_no_wait_is_longer_than_half_of_the_time_waited():
-    assert wait(PollPlan(60), elapsed=300, pace=Pace().after(1, elapsed=300, ran=1e6)) == 150
+    assert wait(PollPlan(60), elapsed=300, progress=Progress().after(1, elapsed=300, ran=1e6)) == 150
 
 
 @pytest.mark.parametrize(("max_wait", "seconds"), [(None, 60 * COARSEST), (600, 600), (7200, 7200)])
 def test_max_wait_is_the_coarsest_spacing(max_wait, seconds):
-    pace = Pace().after(1, elapsed=0, ran=40_000)
-    assert wait(PollPlan(60, max_wait=max_wait), elapsed=40_000, pace=pace) == seconds
+    progress = Progress().after(1, elapsed=0, ran=40_000)
+    assert wait(PollPlan(60, max_wait=max_wait), elapsed=40_000, progress=progress) == seconds
 
 
 def test_jitter_shortens_what_follows_the_progress_by_at_most_a_tenth():
-    far, near = pace_of((1000, 33)), pace_of((396, 11), (3492, 97))
-    assert wait(PollPlan(60), elapsed=1000, pace=far, jitter=1) == pytest.approx(0.9 * 0.8 * 34 * 1000 / 66)
-    shortened = wait(PollPlan(60), elapsed=3492, pace=near) - wait(PollPlan(60), elapsed=3492, pace=near, jitter=1)
+    far, near = progress_of((1000, 33)), progress_of((396, 11), (3492, 97))
+    assert wait(PollPlan(60), elapsed=1000, progress=far, jitter=1) == pytest.approx(0.9 * 0.8 * 34 * 1000 / 66)
+    shortened = wait(PollPlan(60), elapsed=3492, progress=near) - wait(
+        PollPlan(60), elapsed=3492, progress=near, jitter=1
+    )
     assert 0 < shortened < 6
-    assert wait(PollPlan(60), elapsed=600, pace=Pace(), jitter=1) == pytest.approx(108)
+    assert wait(PollPlan(60), elapsed=600, progress=Progress(), jitter=1) == pytest.approx(108)
 
 
 # --- failed looks -----------------------------------------------------------------------------------------------------
@@ -232,8 +234,8 @@ def test_jitter_spreads_the_looks_after_a_failure():
 
 seconds = st.floats(0, 1e7, allow_nan=False)
 moments = st.floats(0, 1e7, allow_nan=False)
-paces = st.none() | st.lists(st.tuples(moments, st.none() | st.integers(0, 100)), max_size=8).map(
-    lambda seen: pace_of(*seen)
+progresses = st.none() | st.lists(st.tuples(moments, st.none() | st.integers(0, 100)), max_size=8).map(
+    lambda seen: progress_of(*seen)
 )
 intervals = st.floats(0.01, 1e5, allow_nan=False)
 plans = st.builds(PollPlan, intervals, st.sampled_from(POLL_STRATEGIES), st.none() | intervals)
@@ -243,7 +245,7 @@ calls = st.fixed_dictionaries(
         "left": st.floats(-1e7, 1e7, allow_nan=False),
         "failures": st.integers(0, 10_000),
         "jitter": st.floats(0, 1),
-        "pace": paces,
+        "progress": progresses,
     }
 )
 
@@ -278,18 +280,18 @@ def test_progress_never_leads_beyond_its_coarsest_spacing_nor_half_the_time_wait
 
 @given(plans, st.lists(st.tuples(moments, st.none() | st.integers(0, 100)), min_size=1, max_size=20), st.floats(0, 1))
 def test_whatever_is_shown_and_whatever_the_clock_does_the_next_look_has_a_time(plan, seen, jitter):
-    pace = Pace()
+    progress = Progress()
     for elapsed, percent in seen:
-        pace = pace.after(percent, elapsed=elapsed, ran=elapsed / 3)
-        found = next_wait(plan, elapsed=elapsed - 10, left=NO_END, failures=0, jitter=jitter, pace=pace)
+        progress = progress.after(percent, elapsed=elapsed, ran=elapsed / 3)
+        found = next_wait(plan, elapsed=elapsed - 10, left=NO_END, failures=0, jitter=jitter, progress=progress)
         assert isfinite(found)
         assert found >= min(plan.poke_interval, plan.max_wait or plan.poke_interval)
 
 
 @given(st.lists(st.tuples(moments, st.none() | st.integers(0, 100)), max_size=8))
-def test_pace_goes_through_json_unchanged(seen):
-    pace = pace_of(*seen)
-    assert Pace(**json.loads(json.dumps(asdict(pace)))) == pace
+def test_progress_goes_through_json_unchanged(seen):
+    progress = progress_of(*seen)
+    assert Progress(**json.loads(json.dumps(asdict(progress)))) == progress
 
 
 @given(plans, calls)
@@ -342,31 +344,31 @@ def row(status, progress=None, began=None):
 
 
 @pytest.mark.parametrize(
-    ("look", "pace"),
+    ("look", "progress"),
     [
-        (Look(row("Backuping", 40)), Pace(40, 600, 600, 40)),
-        (Look(row("Backuping", 40, began=500)), Pace(40, 600, 1100, 40)),
-        (Look(row("Backuping", 40, began=9000)), Pace(40, 600, 600, 40)),
-        (Look(row("Scheduled")), Pace()),
-        (Look(row("Pondering", 3)), Pace(3, 600, 600, 3)),
-        (Look(job_listed=False), Pace()),
-        (Look(sets=(BackupSet("1", "17", "Running"),), job_listed=False), Pace()),
+        (Look(row("Backuping", 40)), Progress(40, 600, 600, 40)),
+        (Look(row("Backuping", 40, began=500)), Progress(40, 600, 1100, 40)),
+        (Look(row("Backuping", 40, began=9000)), Progress(40, 600, 600, 40)),
+        (Look(row("Scheduled")), Progress()),
+        (Look(row("Pondering", 3)), Progress(3, 600, 600, 3)),
+        (Look(job_listed=False), Progress()),
+        (Look(sets=(BackupSet("1", "17", "Running"),), job_listed=False), Progress()),
         (Look(row("Finished")), None),
         (Look(), None),
     ],
 )
-def test_pace_is_of_a_backup_that_runs(look, pace):
+def test_progress_is_of_a_backup_that_runs(look, progress):
     each = watch()
     each.conclude(look, 1600.0)
-    assert each.pace == pace
+    assert each.progress == progress
 
 
-def test_failed_look_changes_nothing_of_the_pace():
+def test_failed_look_changes_nothing_of_the_progress():
     each = watch()
     each.conclude(Look(row("Backuping", 40)), 1600.0)
-    before = each.pace
+    before = each.progress
     each.conclude(Look(error=DdsResponseError("not JSON")), 1700.0)
-    assert each.pace is before
+    assert each.progress is before
     assert each.next_wait(1700.0, 0.0) >= 120
 
 
@@ -378,12 +380,12 @@ def test_wait_goes_on_in_another_process_with_the_same_looks():
     assert second.next_wait(1600.0, 0.3) == first.next_wait(1600.0, 0.3) != 60
 
 
-def test_memory_that_an_older_version_left_is_taken_over_without_a_pace():
+def test_memory_that_an_older_version_left_is_taken_over_without_a_progress():
     first, second = watch(), watch()
     first.conclude(Look(row("Backuping", 17)), 1600.0)
-    older = {name: value for name, value in first.remembered().items() if name != "pace"}
+    older = {name: value for name, value in first.remembered().items() if name != "progress"}
     second.recall(older)
-    assert (second.memory, second.pace) == (first.memory, None)
+    assert (second.memory, second.progress) == (first.memory, None)
     assert second.next_wait(1600.0, 0.3) == 60
 
 
