@@ -70,7 +70,7 @@ def machine() -> dict[str, str]:
     shape = {"processors": f"{cores} x {model}"}
     if memory:
         shape["memory"] = f"{int(memory[0]) / 2**20:.0f} GiB"
-    return {**shape, "kernel": f"{platform.system()} {platform.release()}"}
+    return {**shape, "kernel": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}"}
 
 
 def _lines(path: str) -> list[str]:
