@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 
-from airflow_provider_dds.emulator import JobOutcome, Readings
+from airflow_provider_dds.emulator import Emulator, JobOutcome, Readings
+from airflow_provider_dds.emulator.recorder import Recorder
 from tests.faults.report import Report
+from tests.faults.scene import PATIENCE
 from tests.faults.schedule import OperatorPlan, Schedule, Strike
 from tests.faults.search import play, search
 
@@ -42,3 +45,24 @@ def test_many_tries_that_each_end_in_time_are_not_endless(world):
     report = Report(seed=0)
     play(world, replace(stubborn, retries=4, clear_after=0), report)
     assert report.counts["backups made"] == 0
+
+
+def test_call_that_hangs_waits_for_a_service_that_has_not_seen_it_yet(world, monkeypatch):
+    looks, looked_twice = [], threading.Event()
+    arrived, requests = Recorder.arrived, Emulator.requests
+
+    def arrived_late(*args):
+        assert looked_twice.wait(PATIENCE)
+        arrived(*args)
+
+    def looked_at(emulator):
+        looks.append(requests(emulator))
+        if len(looks) == 2:
+            looked_twice.set()
+        return looks[-1]
+
+    monkeypatch.setattr(Recorder, "arrived", arrived_late)
+    monkeypatch.setattr(Emulator, "requests", looked_at)
+    play(world, Schedule(strikes=(Strike("hang_after", None),)), Report(seed=0))
+    met = world.scene.story.calls[0].request
+    assert (met.fault, met.executed, met.status) == ("hang", True, None)
