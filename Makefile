@@ -14,14 +14,17 @@ venv: $(READY) ## set up .venv: Airflow, this package, the tools
 demo: $(READY) ## watch Airflow wait for a MongoDB backup (about a minute); UI=1 keeps it up to look around
 	@$(BIN)/python -m dev.demo $(if $(filter-out 0,$(UI)),--ui)
 
-test: $(READY) ## run all tests: unit, emulator, integration, and end to end on a real Airflow
-	@$(BIN)/python -m pytest -m "not standalone" $(ARGS)
+test: $(READY) ## run the tests: unit, emulator, integration, and end to end on a real Airflow
+	@$(BIN)/python -m pytest -m "not standalone and not mutants" $(ARGS)
 
 test-fast: $(READY) ## run the tests that need no running Airflow
-	@$(BIN)/python -m pytest -m "not e2e and not standalone" $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e and not standalone and not mutants" $(ARGS)
 
 test-standalone: $(READY) ## kill tasks, workers and triggerers of a real Airflow at the worst moments (4 minutes)
 	@$(BIN)/python -m pytest -m standalone $(ARGS)
+
+test-mutants: $(READY) ## break the package on purpose, and see the fault search find it (7 minutes)
+	@$(BIN)/python -m pytest -m mutants $(ARGS)
 
 test-browser: $(READY) ## try the connection form and a run in headless Chromium, and take the pictures in docs/images
 	@$(BIN)/python -m dev.browser
@@ -31,8 +34,8 @@ test-matrix: ## run the tests on every Airflow and Python here; AIRFLOW=3.0 PYTH
 	@[ -x $(BIN)/uv ] || $(MAKE) --no-print-directory venv PYTHON=python3
 	@$(BIN)/python -m dev.matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(filter command,$(origin PYTHON)),--python $(PYTHON:python%=%)) $(if $(ARGS),--pytest $(ARGS))
 
-faults: $(READY) ## search for faults that break a promise; SCHEDULES=2000 many, SEED=... plays those of a seed again
-	@$(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) $(if $(SEED),--seed $(SEED))
+faults: $(READY) ## search for faults that break a promise; SCHEDULES=2000 many, SEED=... plays those of a seed again, PARTS=2 at a time
+	@$(BIN)/python -m tests.faults --schedules $(or $(SCHEDULES),2000) $(if $(SEED),--seed $(SEED)) $(if $(PARTS),--parts $(PARTS))
 
 bench: $(READY) ## measure what waiting costs (under 20 minutes); BENCHMARKS="looks poll" picks, PAGE=1 writes docs/waiting.md
 	@$(BIN)/python -m dev.extras bench matplotlib
@@ -72,4 +75,4 @@ $(READY): always
 always:
 endif
 
-.PHONY: always help venv demo test test-fast test-matrix test-standalone test-browser faults bench lint format docs package constraints clean
+.PHONY: always help venv demo test test-fast test-matrix test-standalone test-mutants test-browser faults bench lint format docs package constraints clean

@@ -10,7 +10,11 @@ from airflow_provider_dds.exceptions import DdsConfigurationError
 BACKUP_METHODS = ("Snapshot", "Physical", "Logical")
 IF_BACKUP_RUNNING = ("wait", "adopt", "fail")
 POLL_STRATEGIES = ("progress", "exponential", "fixed")
+MOST_SECONDS = 366 * 86400.0
+"""Seconds: a year. No backup, outage or spacing of polls is longer, and dates still hold what is added to them."""
 _NOTHING = ("", "None", "null")
+LONGEST_ID = 128
+"""Characters that an id has at most; those of the service have about 20."""
 
 
 def is_literal(value: Any) -> bool:
@@ -25,12 +29,19 @@ def required_id(name: str, value: Any) -> str:
 
     :raises DdsConfigurationError: it is empty, None (also as the text that Jinja makes of it), or not one value.
     """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows no whole numbers
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         kind = "None" if value is None else f"a {type(value).__name__}"
         raise DdsConfigurationError(f"{name} is {kind} after rendering; it must be one id.{_HINTS.get(name, '')}")
     clean = str(value).strip()
     if clean in _NOTHING:
         raise DdsConfigurationError(f"{name} is {value!r} after rendering; it must be an id.{_HINTS.get(name, '')}")
+    if not clean.isprintable() or len(clean) > LONGEST_ID:
+        raise DdsConfigurationError(
+            f"{name} is {clean[:LONGEST_ID]!r} after rendering; it must be one id, of printable characters and at most "
+            f"{LONGEST_ID} of them.{_HINTS.get(name, '')}"
+        )
     return clean
 
 
@@ -89,7 +100,7 @@ def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 
 def poll_strategy(value: str | None, *, exponential_backoff: bool = False) -> str:
-    """Return how looks are spaced; where it is left open, as Airflow's ``exponential_backoff`` says, or by progress.
+    """Return how polls are spaced; where it is left open, as Airflow's ``exponential_backoff`` says, or by progress.
 
     :raises DdsConfigurationError: it is no strategy, or another one than ``exponential_backoff`` asks for.
     """
@@ -108,7 +119,7 @@ def seconds(name: str, value: float | timedelta, *, zero: bool = False) -> float
     """Return a span as seconds.
 
     :param zero: whether 0 has a meaning.
-    :raises DdsConfigurationError: it is negative, not a number, or 0 where that has no meaning.
+    :raises DdsConfigurationError: it is negative, not a number, more than a year, or 0 where that has no meaning.
     """
     span = value.total_seconds() if isinstance(value, timedelta) else value
     is_number = isinstance(span, (int, float)) and not isinstance(span, bool)
@@ -116,6 +127,11 @@ def seconds(name: str, value: float | timedelta, *, zero: bool = False) -> float
         least = "0 or more" if zero else "more than 0"
         raise DdsConfigurationError(
             f"{name} is {value!r}; it must be {least} seconds, as a number or a timedelta.{_not_templated(value)}"
+        )
+    if span > MOST_SECONDS:
+        shown = f"{span:.3g}" if span < 1e300 else "beyond all bounds"
+        raise DdsConfigurationError(
+            f"{name} is {shown} seconds, which is more than a year; the most is {MOST_SECONDS:.0f} seconds (366 days)."
         )
     return float(span)
 
@@ -131,7 +147,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def interval_within(poke_interval: float, timeout: float) -> None:
-    """Check that there is time for a second look.
+    """Check that there is time for a second poll.
 
     :raises DdsConfigurationError: the interval is longer than the timeout.
     """

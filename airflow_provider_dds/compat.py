@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import BaseHook, Context
 
+try:
+    from airflow.sdk.exceptions import TaskDeferralError
+except ImportError:  # before Airflow 3.2
+    from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef]  # its place before that
+
+__all__ = ["TaskDeferralError"]
+
 MASK_SECONDS = 10.0
 """How long a thread waits for its event loop to tell the secrets masker."""
 _log = logging.getLogger(__name__)
@@ -34,7 +41,7 @@ def retry_policies() -> Any:
     return retry_policy
 
 
-def first_look_at(context: Context, retries: int) -> datetime | None:
+def first_poll_at(context: Context, retries: int) -> datetime | None:
     """Return when a sensor in reschedule mode first looked since it was last cleared, None if it has not yet.
 
     Airflow 2 keeps this look-up in a private function, which its own sensors call in the same way. Under
@@ -50,18 +57,39 @@ def first_look_at(context: Context, retries: int) -> datetime | None:
     return cast("datetime | None", first)
 
 
-def generation_of(context: Context) -> int:
-    """Return what tells a retry from a clear: ``max_tries`` moves when a task is cleared, not when it is retried."""
-    return int(context["ti"].max_tries)
+def try_of(context: Context) -> dict[str, Any]:
+    """Return what a try can see of itself, as the fields of :class:`airflow_provider_dds.creating.attempt.Attempt`.
 
-
-def deferral_timed_out(next_method: str, next_kwargs: dict[str, Any] | None) -> str | None:
-    """Return Airflow 2's words for a deferral that took too long; None otherwise, and on Airflow 3.
-
-    Airflow 3 makes an AirflowSensorTimeout of it by itself, Airflow 2 an error that is retried.
+    Airflow 3 gives each try a task instance id of its own, which holds the time at which it was made (UUID version 7).
     """
-    words = "Trigger/execution timeout"
-    return words if next_method == "__fail__" and (next_kwargs or {}).get("error") == words else None
+    ti = context["ti"]
+    made_id: Any = getattr(ti, "id", None)
+    made_at = (made_id.int >> 80) / 1000 if getattr(made_id, "version", None) == 7 else None
+    return {
+        "try_number": int(ti.try_number),
+        "max_tries": int(ti.max_tries or 0),
+        "clear_number": getattr(context.get("dag_run"), "clear_number", None),
+        "made_at": made_at,
+    }
+
+
+def api_status_of(error: BaseException) -> int | None:
+    """Return the HTTP status with which Airflow's API server refused a task's request; None for any other error."""
+    detail = getattr(getattr(error, "error", None), "detail", None)
+    status = detail.get("status_code") if isinstance(detail, dict) else None
+    return status if isinstance(status, int) else None
+
+
+def ends_of_a_task() -> tuple[type[BaseException], ...]:
+    """Return what Airflow raises in a task to end it: when its ``execution_timeout`` has passed, or it is killed."""
+    return tuple(_exception(name) for name in ("AirflowTaskTimeout", "AirflowTaskTerminated"))
+
+
+def _exception(name: str) -> type[BaseException]:
+    for module in ("airflow.sdk.exceptions", "airflow.exceptions"):
+        with suppress(ImportError, AttributeError):
+            return cast("type[BaseException]", getattr(import_module(module), name))
+    raise ImportError(f"this Airflow has no {name}")
 
 
 def renders_in_triggerer() -> bool:
@@ -102,6 +130,27 @@ def start_args(trigger_class: type, kwargs: dict[str, Any], timeout: timedelta) 
     return StartTriggerArgs(path, "execute_complete", trigger_kwargs=kwargs, timeout=timeout)
 
 
+def own_xcom(ti: Any, key: str) -> Any:
+    """Return what a task instance has pushed under a key in this run, None for nothing; for a triggerer (3.3)."""
+    from airflow.providers.common.compat.sdk import XCom
+
+    of_task = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    return XCom.get_one(key=key, **of_task)
+
+
+def keep_own_xcom(ti: Any, key: str, value: Any) -> None:
+    """Push an XCom of a task instance from a triggerer (3.3), where its own ``xcom_push`` fails. It blocks."""
+    from airflow.providers.common.compat.sdk import XCom
+
+    of_task = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    XCom.set(key=key, value=value, **of_task)
+
+
+def pulled_own_xcom(ti: Any, key: str) -> Any:
+    """Like :func:`own_xcom`, for a worker."""
+    return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
+
+
 def has_xcom_backend() -> bool:
     """Return whether XComs go through a backend of the user's, which tasks that end in the triggerer pass by."""
     from airflow.providers.common.compat.sdk import XCom
@@ -134,6 +183,68 @@ async def connection_of(hook: BaseHook, conn_id: str) -> Any:
     from asgiref.sync import sync_to_async
 
     return await sync_to_async(hook.get_connection)(conn_id)
+
+
+def failed_look_up(conn_id: str) -> Exception | None:
+    """Return what failed where Airflow says that a connection is not defined; None where it certainly is not.
+
+    Airflow skips a source of connections that fails, and also its own API server (3.2 and later) or database (2.11).
+    So each is asked once more. Not for code that an event loop runs.
+    """
+    try:
+        for source in _sources():
+            if source.get_connection(conn_id=conn_id) is not None:
+                return LookupError("it was not there a moment ago")
+    except Exception as error:
+        return error
+    try:
+        _ask_supervisor(conn_id)
+    except Exception as error:
+        return error if not_answered(error) else None
+    return None
+
+
+async def afailed_look_up(conn_id: str) -> Exception | None:
+    """Like :func:`failed_look_up`, for code that an event loop runs."""
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(failed_look_up)(conn_id)
+
+
+def _sources() -> list[Any]:
+    """Return Airflow's secrets backends, of the kind of process that this is."""
+    try:
+        from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+    except ImportError:
+        return cast("list[Any]", import_module("airflow.configuration").ensure_secrets_loaded())
+    return cast("list[Any]", ensure_secrets_backend_loaded())
+
+
+def _ask_supervisor(conn_id: str) -> None:
+    """Ask Airflow's API server by way of the supervisor, and raise unless it says that there is no such connection."""
+    try:
+        from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
+    except ImportError:
+        return  # before Airflow 3 there is none
+    supervisor: Any = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None:
+        return
+    answer = supervisor.send(GetConnection(conn_id=conn_id))
+    if isinstance(answer, ErrorResponse) and answer.error is not ErrorType.CONNECTION_NOT_FOUND:
+        raise AirflowRuntimeError(answer)
+
+
+def not_answered(error: BaseException) -> bool:
+    """Return whether an error means that Airflow's API server, or its database, did not answer a request."""
+    kind = getattr(getattr(getattr(error, "error", None), "error", None), "value", "")  # of an AirflowRuntimeError
+    return isinstance(error, (OSError, asyncio.TimeoutError)) or kind in ("API_SERVER_ERROR", "GENERIC_ERROR")
+
+
+def says_no_secret(error: BaseException) -> bool:
+    """Return whether an error is what Airflow's API server said, whose text holds no secret of a connection."""
+    return type(error).__name__ == "AirflowRuntimeError" and type(error).__module__.startswith("airflow.sdk.")
 
 
 def mask_secrets(values: Iterable[str]) -> None:

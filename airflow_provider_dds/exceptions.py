@@ -8,9 +8,14 @@ key or a missing permission.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_dds.compat import TaskDeferralError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class DdsError(Exception):
@@ -19,6 +24,17 @@ class DdsError(Exception):
     def to_json(self) -> dict[str, Any]:
         """Return the error as plain JSON, for the event of a trigger; :func:`error_from_json` reverses it."""
         return {"type": type(self).__name__, "message": str(self), "fields": dict(vars(self))}
+
+    def with_text(self, text: str) -> Self:
+        """Return an error of the same class, with the same fields and another text.
+
+        What is raised already is never changed: others may hold it, and show it.
+
+        :param text: what went wrong where and what to do.
+        """
+        other = type(self).__new__(type(self), text)
+        vars(other).update(vars(self))
+        return other
 
 
 class DdsConfigurationError(DdsError):
@@ -74,7 +90,12 @@ class DdsThrottledError(DdsApiError):
 
 
 class DdsAccessDeniedError(DdsApiError):
-    """The key, its token or its permissions do not allow the call."""
+    """The key, its token or its permissions do not allow the call.
+
+    :ivar connection_changed: True where the Airflow connection was changed just before: the denial may pass.
+    """
+
+    connection_changed: bool = False
 
 
 class DdsNotFoundError(DdsApiError):
@@ -118,6 +139,25 @@ class DdsResponseError(DdsError):
 
 class DdsBackupOutcomeUnknownError(DdsError):
     """A CreateBackup may have been accepted and this could not be settled. The text says how to settle it by hand."""
+
+
+class DdsRecordError(DdsError, AirflowFailException):
+    """What is stored of a create cannot be read, so that nobody knows whether a backup was made. No retry."""
+
+
+class DdsSupersededError(DdsError):
+    """Airflow has begun another try, or has cleared or ended this one: what is left of it sends nothing more."""
+
+
+class DdsEndedInDoubtError(DdsError, AirflowFailException):
+    """A try ended after its CreateBackup may have been accepted, by something that is no error of this package.
+
+    Only without a task state store, where a retry would make a second backup.
+    """
+
+
+class DdsDeferralError(DdsError, TaskDeferralError):
+    """The triggerer gave no event that can be used, and the backup was not good yet. A retry goes on."""
 
 
 class DdsBackupFailedError(DdsError, AirflowFailException):

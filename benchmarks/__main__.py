@@ -1,7 +1,7 @@
 """Run benchmarks, each in a process of its own, and say which of their targets are met.
 
     make bench                          # all
-    make bench BENCHMARKS="looks poll"  # some
+    make bench BENCHMARKS="polls poll"  # some
     make bench PAGE=1                   # and write docs/waiting.md, with its data and plots
 
 Leaves build/bench/<name>.json for each, a plot for each of its plots, and build/bench/bench.json with all of the run

@@ -156,7 +156,7 @@ def cost_of(box: AirflowBox, mode: str, gates: int, idle: Cpu = Cpu()) -> Cost:
 
 
 def looks_of(box: AirflowBox, dag_id: str) -> list[str]:
-    """Return the instances of a mode's gates that were looked at, one for each look."""
+    """Return the instances of a mode's gates that were looked at, one for each poll."""
     requests = box.emulator.requests("DescribeBackupTasks")
     asked = (request["params"]["DBInstanceId"] for request in requests)
     return [instance for instance in asked if instance.startswith(f"{dag_id}-")]
@@ -252,14 +252,14 @@ def result(costs: dict[str, Cost], idle: Cpu) -> Result:
         notes=[
             (
                 f"poke has {SLOTS} gates for {SLOTS} workers, since each holds one for its whole wait; the others have "
-                f"{GATES} for the same {SLOTS}. The backups end {HOLD:g} s after the last gate has looked. Looks "
+                f"{GATES} for the same {SLOTS}. The backups end {HOLD:g} s after the last gate has looked. Polls "
                 "are 20 s apart, 60 s in reschedule (poll_strategy=fixed). The LocalExecutor forks its workers from a "
                 "process that has loaded Airflow: elsewhere a start costs as much or more, up to a pod."
             ),
             (
                 "A longer wait costs more in poke, which holds its worker, and in reschedule, which starts one for "
-                "each look: 60 in an hour at an interval of a minute. It costs workers nothing more in deferrable, "
-                f"which starts one for the first look and one to end the task ({deferred.starts / deferred.gates:.2f} "
+                "each poll: 60 in an hour at an interval of a minute. It costs workers nothing more in deferrable, "
+                f"which starts one for the first poll and one to end the task ({deferred.starts / deferred.gates:.2f} "
                 "a gate here), nor in start_from_trigger, which starts none."
             ),
             (

@@ -1,7 +1,7 @@
 """How many calls each strategy makes until a backup has ended, and how late it sees the end: a simulation.
 
 Ten thousand backups, two minutes to six hours long, their lengths spread evenly on a logarithmic scale, in seven shapes
-of progress, an equal share of each; one in fifty fails on its way, at any moment. The package's own ``BackupWatch``
+of progress, an equal share of each; one in fifty fails on its way, at any moment. The package's own ``BackupJobWait``
 looks at each of them, with each strategy and several settings of it, on a clock of numbers. Calls are looks at a
 running backup: all strategies make two more, one at the start and one for the backup set. Lag is the time from the end
 of the backup to the look that sees it. Nothing of the package knows the lengths or the shapes.
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_provider_dds.models import BackupJob, BackupSet
-from airflow_provider_dds.polling import PollPlan
-from airflow_provider_dds.verdict import Look, Outcome, Terms
-from airflow_provider_dds.watch import BackupWatch
+from airflow_provider_dds.api.models import BackupJob, BackupSet
+from airflow_provider_dds.waiting.backup.observation import Observation
+from airflow_provider_dds.waiting.backup_job import BackupJobWait
+from airflow_provider_dds.waiting.polling import PollPlan
+from airflow_provider_dds.waiting.result import Outcome
 from benchmarks.result import Curve, Plot, Result, Table, Target, run_alone
 
 BACKUPS = 10_000
@@ -128,16 +129,24 @@ def watch(each: Backup, plan: PollPlan, numbers: random.Random) -> tuple[int, fl
     ends = BEGIN + each.lasts
     began = datetime.fromtimestamp(BEGIN, tz=timezone.utc) if each.says_start else None
     now = BEGIN + each.seen_after
-    waiter = BackupWatch("dds-1", "1", Terms(BEGIN + 7 * 86400), plan, now)
+    waiter = BackupJobWait(
+        db_instance_id="dds-1",
+        backup_job_id="1",
+        started_at=now,
+        deadline=BEGIN + 7 * 86400,
+        poke_interval=plan.poke_interval,
+        max_wait=plan.max_wait,
+        poll_strategy=plan.strategy,
+    )
     looks = 0
     while True:
         looks += 1
         if now >= ends:
             good = each.lasts == each.planned
-            look = Look(BackupJob("1", "Finished" if good else "Failed", began), SUCCESS if good else ())
+            look = Observation(BackupJob("1", "Finished" if good else "Failed", began), SUCCESS if good else ())
         else:
-            look = Look(BackupJob("1", "Backuping", began, each.progress(now - BEGIN, numbers)))
-        if waiter.conclude(look, now).outcome is not Outcome.WAIT:
+            look = Observation(BackupJob("1", "Backuping", began, each.progress(now - BEGIN, numbers)))
+        if waiter.conclude(look, now, 0.5).outcome is not Outcome.WAIT:
             return looks, now - ends
         now += waiter.next_wait(now, numbers.random())
 

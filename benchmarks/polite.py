@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from airflow_provider_dds.client.pace import Limiter
 from airflow_provider_dds.exceptions import DdsThrottledError
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.hooks.limiter import Limiter
 from benchmarks.result import Curve, Plot, Result, Table, Target, run_alone
 from benchmarks.service import EmulatedService, emulated
 
@@ -93,8 +93,8 @@ def measure() -> Result:
                 "Waits in seconds",
                 ["What", "longest", "mean"],
                 [
-                    [f"the first look of {SENSORS} sensors", f"{max(waits):.1f}", f"{sum(waits) / len(waits):.1f}"],
-                    [f"between two looks of one of {CROWD} sensors", f"{max(gaps):.1f}", f"{mean:.1f}"],
+                    [f"the first poll of {SENSORS} sensors", f"{max(waits):.1f}", f"{sum(waits) / len(waits):.1f}"],
+                    [f"between two polls of one of {CROWD} sensors", f"{max(gaps):.1f}", f"{mean:.1f}"],
                 ],
             ),
         ],
@@ -110,7 +110,7 @@ def measure() -> Result:
                 len(crowd.admitted) == SENSORS and max(waits) <= 2 * implied,
             ),
             Target(
-                f"Nobody is passed over: the longest wait between two looks of {CROWD} sensors at most twice the mean",
+                f"Nobody is passed over: the longest wait between two polls of {CROWD} sensors at most twice the mean",
                 f"{max(gaps):.1f} s, mean {mean:.1f} s",
                 len(few.admitted) == CROWD and max(gaps) <= 2 * mean,
             ),
@@ -130,7 +130,7 @@ def measure() -> Result:
         ],
         notes=[
             f"The limit is {ALLOWED} calls in each second of the clock; calls_per_second is left at its default.",
-            f"The first look of a sensor came at most {displaced} places later than it stood in line.",
+            f"The first poll of a sensor came at most {displaced} places later than it stood in line.",
         ],
     )
 
@@ -174,7 +174,7 @@ async def at_once(*_: Any, **__: Any) -> None:
 
 
 async def crowd_of(sensors: int, seconds: float, *, once: bool) -> None:
-    """Start all sensors at once and let them look until the time is over."""
+    """Start all sensors at once and let them poll until the time is over."""
     tasks = [asyncio.ensure_future(sensor(f"dds-sensor-{number:04}", once=once)) for number in range(sensors)]
     _, late = await asyncio.wait(tasks, timeout=seconds)
     for task in late:
@@ -183,7 +183,7 @@ async def crowd_of(sensors: int, seconds: float, *, once: bool) -> None:
 
 
 async def sensor(instance: str, *, once: bool) -> None:
-    """Look, and look again; a failed look is made good by the next one."""
+    """Poll, and poll again; a failed poll is made good by the next one."""
     hook, looked = DdsHook(), False
     while not (looked and once):
         await asyncio.sleep(POKE_INTERVAL)

@@ -35,7 +35,7 @@ PHASES_BEFORE = 30.0
 TIME_OUT = 240.0
 MOST_KB = 20.0
 CALLS_A_LOOK = 2
-"""A look makes two calls at its first time and at its last."""
+"""A poll makes two calls at its first time and at its last."""
 MOST_THREADS, MOST_SOCKETS = 32, 32
 
 
@@ -112,7 +112,7 @@ def report(ours: triggerer.Seen, sleeping: triggerer.Seen, late: list[float], wr
             Target(f"All {WAITS:,} waits end right", f"{WAITS - wrong:,}", wrong == 0 and not ours.failed),
             Target(
                 f"None late by more than two intervals ({2 * POKE_INTERVAL:g} s) beyond the {round_of_looks:g} s that "
-                f"a round of looks takes at {RATE} calls a second",
+                f"a round of polls takes at {RATE} calls a second",
                 f"{late[-1] if late else 0:.1f} s",
                 bool(late) and late[-1] <= limit,
             ),
@@ -142,7 +142,7 @@ def report(ours: triggerer.Seen, sleeping: triggerer.Seen, late: list[float], wr
             )
         ],
         notes=[
-            "A backup that ends right after a look is seen at the next, which stands in line after its interval.",
+            "A backup that ends right after a poll is seen at the next, which stands in line after its interval.",
             "Most of what a trigger weighs is Airflow's and asyncio's, and is in both rows.",
         ],
     )

@@ -92,7 +92,7 @@ class AirflowApi:
     ) -> str:
         """Wait for the end of a DAG run and return its state.
 
-        :param on_look: called at each look, to show progress
+        :param on_look: called at each poll, to show progress
         """
 
         def look() -> str:

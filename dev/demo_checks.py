@@ -58,7 +58,7 @@ class Outcome:
             ("backup set", self.backup.get("backup_id")),
             ("size", f"{size / 1024**3:.2f} GiB" if size else "unknown"),
             ("CreateBackup calls", self.count("CreateBackup")),
-            ("DescribeBackupTasks", f"{self.count('DescribeBackupTasks')} looks"),
+            ("DescribeBackupTasks", f"{self.count('DescribeBackupTasks')} polls"),
             ("gate was shut for", f"{self.waited:.1f} s"),
             ("a worker was held", f"{self.held:.1f} s of these ({self._visits()})"),
         ]

@@ -7,7 +7,11 @@ from typing import Any
 
 import griffe
 
-PAGES = ("operators.dds", "sensors.dds", "triggers.dds", "hooks.dds", "exceptions", "models")
+PAGES = (
+    "operators.create_backup", "sensors.backup", "triggers.backup", "triggers.start", "triggers.instance_free",
+    "triggers.base", "waiting.backup_job", "waiting.wait", "creating.instance_free", "hooks.dds",
+    "exceptions", "api.models",
+)  # fmt: skip
 ROLE = re.compile(r":(?:class|func|meth|mod):`~?([\w.]+)`")
 SEE_ALSO = re.compile(r"\.\. seealso::\s+(https://\S+)")
 

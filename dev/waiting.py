@@ -23,11 +23,11 @@ def wait_for(
     timeout: float,
     interval: float = 0.25,
 ) -> T:
-    """Call ``look`` until ``until`` accepts what it returns; return that.
+    """Call ``poll`` until ``until`` accepts what it returns; return that.
 
     :param what: what is waited for, for the error
     :param timeout: seconds
-    :param interval: seconds between two looks
+    :param interval: seconds between two polls
     :raises WaitedTooLongError: with what was seen last
     """
     deadline = time.monotonic() + timeout

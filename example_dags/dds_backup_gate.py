@@ -1,6 +1,6 @@
 """Back up a MongoDB instance, and go on only when that very backup is good.
 
-The sensor gives its worker back between two looks (``mode="reschedule"``), which needs no triggerer.
+The sensor gives its worker back between two polls (``mode="reschedule"``), which needs no triggerer.
 """
 
 from __future__ import annotations

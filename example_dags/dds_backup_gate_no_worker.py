@@ -1,6 +1,6 @@
 """Back up a MongoDB instance, and go on only when that very backup is good.
 
-The triggerer waits for it from the first look on, and ends the task: no worker is needed (``start_from_trigger=True``).
+The triggerer waits for it from the first poll on, and ends the task: no worker is needed (``start_from_trigger=True``).
 Before Airflow 3.3, and under ``airflow dags test``, a worker begins the wait, as with ``deferrable=True``.
 """
 

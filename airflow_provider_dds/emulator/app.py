@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 VERSION = "2015-12-01"
 
 
-def build_app(box: Box) -> Starlette:
-    """Build the ASGI application of an emulator."""
+def build_app(box: Box, host: str) -> Starlette:
+    """Build the ASGI application of an emulator.
+
+    :param box: its parts
+    :param host: host or address that it listens on
+    """
     endpoint = RpcEndpoint(box)
     app = Starlette(
         routes=[
-            Mount("/_emulator", routes=control_routes(box)),
+            Mount("/_emulator", routes=control_routes(box, host)),
             *metadata_routes(box, endpoint.handle_keyless),
             Route("/{path:path}", endpoint.handle, methods=["GET", "POST"]),
         ]

@@ -25,7 +25,7 @@ class Box:
 
     :param service: the service
     :param prepare: adds what a fresh service does not have: the first faults, outcomes and running jobs
-    :param wall_clock: what dates of requests are compared with
+    :param wall_clock: what dates of requests are compared with, before the service's skew
     :param roles: the roles that its STS lends
     :param metadata: its metadata service; None: there is none
     """
@@ -42,8 +42,12 @@ class Box:
         self._prepare = prepare
         self.faults = FaultBook()
         self.recorder = Recorder()
-        self.gatekeeper = Gatekeeper(wall_clock)
-        self.sts = TokenService(service, roles, metadata, wall_clock)
+
+        def skewed() -> float:
+            return wall_clock() + service.skew
+
+        self.gatekeeper = Gatekeeper(skewed)
+        self.sts = TokenService(service, roles, metadata, skewed)
         self.quota = Quota(wall_clock)
         self.stopping = asyncio.Event()
         prepare(service, self.faults)

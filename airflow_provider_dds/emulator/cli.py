@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ several instances, jobs that take their time, and faults to switch on."""
 _EPILOG = """\
 instances: dds-demo-replica, dds-demo-cluster, dds-demo-sharded, dds-demo-local, dds-demo-standalone
 control:   under /_emulator: GET health, requests[?action=], state, faults, readings;
-           POST faults, instances, outcomes, backups, readings, reset; DELETE faults[?id=]
+           POST faults, instances, outcomes, backups, clock, readings, reset; DELETE faults[?id=]
 stop:      Ctrl-C or SIGTERM; the exit code is then 0.
            A bad argument, scenario or certificate, or a busy port, ends with 2."""
 
@@ -49,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
         type=_speed,
         help="divide every duration of the service by this: at 60 a backup of 5 minutes takes 5 seconds "
         "(default: the scenario's, or 60)",
+    )
+    arguments.add_argument(
+        "--skew",
+        metavar="SECONDS",
+        type=_skew,
+        help="by how many seconds the service's clock is ahead of its callers'; less than 0: behind "
+        "(default: the scenario's, or 0)",
     )
     arguments.add_argument("--scenario", metavar="FILE", help="JSON file with the state to start in")
     arguments.add_argument(
@@ -94,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             host=options.host,
             ssl_certfile=options.ssl_certfile,
             ssl_keyfile=options.ssl_keyfile,
+            skew=options.skew,
         )
     except InvalidInputError as error:
         return _fail(f"{options.scenario}: {error}")
@@ -150,6 +159,16 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {text!r}")
     return int(text)
+
+
+def _skew(text: str) -> float:
+    try:
+        skew = float(text)
+    except ValueError:
+        skew = float("nan")
+    if not math.isfinite(skew):
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}")
+    return skew
 
 
 def _speed(text: str) -> float:

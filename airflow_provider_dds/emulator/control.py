@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from .clock import utc_text
+from .credentials import SECRET, Credential
 from .errors import ServiceError
 from .faults import Fault
+from .guard import foreign_header
 from .model import Instance
 from .readings import Readings
 from .scenario import QueuedOutcome
@@ -32,8 +33,17 @@ class _BackupOrder:
     instance_id: str
 
 
-def control_routes(box: Box) -> list[Route]:
-    """Build the routes of the control plane."""
+@dataclass(frozen=True)
+class _Skew:
+    skew: float
+
+
+def control_routes(box: Box, host: str) -> list[Route]:
+    """Build the routes of the control plane.
+
+    :param box: the emulator's parts
+    :param host: host or address that it listens on
+    """
     plane = _ControlPlane(box)
     handlers: list[tuple[str, str, Handler]] = [
         ("GET", "/health", plane.health),
@@ -42,21 +52,27 @@ def control_routes(box: Box) -> list[Route]:
         ("GET", "/faults", plane.list_faults),
         ("POST", "/faults", plane.add_faults),
         ("DELETE", "/faults", plane.remove_faults),
+        ("POST", "/access_keys", plane.put_credential),
         ("POST", "/instances", plane.put_instance),
         ("POST", "/outcomes", plane.queue_outcome),
         ("POST", "/backups", plane.start_backup),
         ("POST", "/backups/end", plane.end_backup),
         ("GET", "/readings", plane.show_readings),
         ("POST", "/readings", plane.change_readings),
+        ("POST", "/clock", plane.set_clock),
         ("POST", "/reset", plane.reset),
     ]
-    return [Route(path, _guarded(handler), methods=[method]) for method, path, handler in handlers]
+    return [Route(path, _guarded(handler, host), methods=[method]) for method, path, handler in handlers]
 
 
-def _guarded(handler: Handler) -> Handler:
-    """Turn bad input into an answer 400 that names the field."""
+def _guarded(handler: Handler, host: str) -> Handler:
+    """Refuse callers from elsewhere, and turn bad input into an answer 400 that names the field."""
 
     async def guarded(request: Request) -> JSONResponse:
+        arrived_at = (request.scope.get("server") or ("",))[0]
+        foreign = foreign_header(request.headers, request.url.scheme, host, arrived_at)
+        if foreign is not None:
+            return JSONResponse({"error": f"{foreign}: only callers on this machine steer the emulator"}, 403)
         try:
             return await handler(request)
         except InvalidInputError as error:
@@ -75,7 +91,13 @@ class _ControlPlane:
         service = self._box.service
         connections = request.app.state.connections
         return JSONResponse(
-            {"status": "ok", "time": utc_text(service.now), "speed": service.speed, "connections": connections}
+            {
+                "status": "ok",
+                "time": service.text(service.now),
+                "speed": service.speed,
+                "skew": service.skew,
+                "connections": connections,
+            }
         )
 
     async def requests(self, request: Request) -> JSONResponse:
@@ -92,9 +114,9 @@ class _ControlPlane:
                     "mode": state.job.mode,
                     "phase": state.status,
                     "progress": None if state.look.progress is None else round(state.look.progress, 1),
-                    "created": utc_text(state.job.created),
-                    "started": utc_text(state.look.started),
-                    "ended": None if state.look.ended is None else utc_text(state.look.ended),
+                    "created": service.text(state.job.created),
+                    "started": service.text(state.look.started),
+                    "ended": None if state.look.ended is None else service.text(state.look.ended),
                     "backup_ids": [ids.backup_id for ids in state.job.sets],
                     "cluster_backup_id": state.job.cluster_backup_id,
                 }
@@ -103,8 +125,9 @@ class _ControlPlane:
             instances = [_instance_json(instance) for instance in service.instances.values()]
         return JSONResponse(
             {
-                "time": utc_text(service.now),
+                "time": service.text(service.now),
                 "speed": service.speed,
+                "skew": service.skew,
                 "instances": instances,
                 "jobs": jobs,
                 "faults": self._box.faults.to_json(),
@@ -130,6 +153,16 @@ class _ControlPlane:
         elif not number.isdecimal() or not self._box.faults.remove(int(number)):
             raise InvalidInputError(f"id: no fault of number {number!r}")
         return JSONResponse({"faults": self._box.faults.to_json()})
+
+    async def put_credential(self, request: Request) -> JSONResponse:
+        data = await _json(request)
+        service = self._box.service
+        with service.lock:
+            known = service.credentials.get(str(data.get("access_key_id"))) if isinstance(data, dict) else None
+            credential = build(Credential, data if known is None else {**asdict(known), **data})
+            service.credentials[credential.access_key_id] = credential
+        shown = {name: value for name, value in asdict(credential).items() if name not in SECRET}
+        return JSONResponse(shown, 201 if known is None else 200)
 
     async def put_instance(self, request: Request) -> JSONResponse:
         data = await _json(request)
@@ -169,6 +202,11 @@ class _ControlPlane:
         changes = build(Readings, data)
         service.readings = replace(service.readings, **{name: getattr(changes, name) for name in data})
         return JSONResponse(service.readings.to_json())
+
+    async def set_clock(self, request: Request) -> JSONResponse:
+        service = self._box.service
+        service.skew = build(_Skew, await _json(request)).skew
+        return JSONResponse({"skew": service.skew, "time": service.text(service.now)})
 
     async def reset(self, _request: Request) -> JSONResponse:
         self._box.reset()

@@ -47,5 +47,7 @@ class Credential:
         return self.actions is None or action in self.actions
 
 
+SECRET = ("access_key_secret", "security_token")
+"""Fields of a credential that no answer shows."""
 DEFAULT_CREDENTIAL = Credential("emulator-access-key-id", "emulator-access-key-secret")
 """The key of an emulator that is not told any: it opens nothing but the emulator."""

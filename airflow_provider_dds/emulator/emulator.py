@@ -39,7 +39,9 @@ class Emulator:
     :param host: address to listen on
     :param ssl_certfile: PEM file with the certificate, to serve HTTPS
     :param ssl_keyfile: PEM file with its key
-    :param wall_clock: what dates of requests are compared with
+    :param wall_clock: what dates of requests are compared with, before the skew
+    :param skew: seconds by which the service's clock is ahead of its callers'; less than 0: behind; None: the
+        scenario's, or 0
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Emulator:
         ssl_certfile: str | None = None,
         ssl_keyfile: str | None = None,
         wall_clock: Clock = time.time,
+        skew: float | None = None,
     ) -> None:
         if scenario is None:
             scenario = Scenario()
@@ -63,6 +66,8 @@ class Emulator:
             scenario = Scenario.load(scenario)
         if speed is not None:
             scenario = replace(scenario, speed=speed)
+        if skew is not None:
+            scenario = replace(scenario, skew=skew)
         if readings is not None:
             scenario = replace(scenario, readings=readings)
         self.scenario = scenario
@@ -82,7 +87,7 @@ class Emulator:
         listener = bound_socket(self.host, self.port)
         self.port = listener.getsockname()[1]
         try:
-            thread = ServerThread(build_app(self._box), listener, **self._tls)
+            thread = ServerThread(build_app(self._box, self.host), listener, **self._tls)
             thread.start()
         except BaseException:
             listener.close()
@@ -178,7 +183,7 @@ class Emulator:
         self._box.faults.clear()
 
     def reset(self) -> None:
-        """Go back to the state of the start: instances, faults, readings; forget jobs and requests."""
+        """Go back to the state of the start: clock, instances, faults, readings; forget jobs and requests."""
         self._box.reset()
 
     def connection_dict(self) -> dict[str, Any]:

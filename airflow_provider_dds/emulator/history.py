@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .clock import utc_text
 from .errors import malformed
 from .model import Phase
+from .pages import page_asked, page_of
 
 if TYPE_CHECKING:
     from .params import Params
@@ -30,12 +30,8 @@ def describe_history_tasks(service: Service, params: Params) -> dict[str, Any]:
     start, end = params.second("FromStartTime"), params.second("ToStartTime")
     if end < start:
         raise malformed("FromStartTimeAndToStartTime")
-    number, size = params.integer("PageNumber") or 1, params.integer("PageSize") or 10
-    if number < 1:
-        raise malformed("PageNumber")
-    if not 10 <= size <= 100:
-        raise malformed("PageSize")
-    start = max(start, service.now - KEPT_SECONDS)
+    asked = page_asked(params, "PageNumber", range(10, 101), 10)
+    start = max(start, service.own_clock() - KEPT_SECONDS)
     filters = {
         "InstanceId": params.listed("InstanceId"),
         "TaskType": params.listed("TaskType"),
@@ -46,17 +42,12 @@ def describe_history_tasks(service: Service, params: Params) -> dict[str, Any]:
     rows = [
         row
         for state in reversed(service.jobs())
-        if service.readings.history != "hidden" and start <= int(state.job.created) <= end
+        if service.readings.history != "hidden" and start <= int(service.own_clock.shown(state.job.created)) <= end
         for row in [_row(service, state)]
         if all(wanted is None or row[name] in wanted for name, wanted in filters.items())
     ]
-    rows = service.readings.listed(rows)
-    return {
-        "Items": rows[(number - 1) * size : number * size],
-        "PageNumber": number,
-        "PageSize": size,
-        "TotalCount": len(rows),
-    }
+    page, said = page_of(service.readings, rows, asked)
+    return {"Items": page, **said}
 
 
 def _row(service: Service, state: JobState) -> dict[str, Any]:
@@ -68,7 +59,7 @@ def _row(service: Service, state: JobState) -> dict[str, Any]:
         "TaskType": service.readings.history_task_type if job.mode == "Manual" else AUTOMATIC_TASK_TYPE,
         "Status": _STATUS[look.phase],
         "Progress": progress,
-        "StartTime": utc_text(job.created),
+        "StartTime": service.text(job.created),
         "CurrentStepName": "exec_task",
         "ReasonCode": "",
         "RemainTime": 0 if look.phase.over else int(max(0.0, job.backup * (100 - progress) / 100)),
@@ -83,5 +74,5 @@ def _row(service: Service, state: JobState) -> dict[str, Any]:
         "CallerUid": "1000000000000001",
     }
     if look.ended is not None:
-        row["EndTime"] = utc_text(look.ended)
+        row["EndTime"] = service.text(look.ended)
     return row

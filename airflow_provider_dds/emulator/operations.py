@@ -50,7 +50,9 @@ def describe_backup_tasks(service: Service, params: Params) -> dict[str, Any]:
     if not instance.kind.in_backup_tasks and readings.uncovered_tasks != "listed":
         if readings.uncovered_tasks == "error":
             raise ServiceError(
-                400, "IncorrectDBInstanceType", "Current DB instance type does not support this operation."
+                readings.uncovered_tasks_status,
+                readings.uncovered_tasks_code,
+                "Current DB instance type does not support this operation.",
             )
         return {"BackupJobs": []}
     wanted = params.get("BackupJobId")
@@ -58,10 +60,14 @@ def describe_backup_tasks(service: Service, params: Params) -> dict[str, Any]:
     for state in reversed(service.jobs(instance.instance_id)):
         job = state.job
         by_id = wanted is not None and wanted in job.ids
-        if _has_row(service, job, by_id=by_id):
-            for job_id in job.ids:
-                if wanted is None or not readings.job_filter_in_tasks or job_id == wanted:
-                    rows.append(wire.task_row(service, job, job_id))
+        for job_id in job.ids:
+            if wanted is not None and readings.job_filter_in_tasks and job_id != wanted:
+                continue
+            row = wire.task_row(service, job, job_id)
+            if job.mode == "Manual" and readings.automatic_twin != "none":
+                rows.append(wire.twin_row(readings, row))
+            if _has_row(service, job, by_id=by_id):
+                rows.append(row)
     if wanted is not None and readings.job_filter_in_tasks:
         if not rows and readings.unknown_job_in_tasks == "not_matched":
             raise ServiceError(
@@ -80,7 +86,7 @@ def describe_db_instance_attribute(service: Service, params: Params) -> dict[str
         if error.status == 404 and service.readings.unknown_instance_attribute == "empty":
             return {"DBInstances": {"DBInstance": []}}
         raise
-    return {"DBInstances": {"DBInstance": [wire.instance_row(instance)]}}
+    return {"DBInstances": {"DBInstance": [wire.instance_row(service.readings, instance)]}}
 
 
 def describe_regions(service: Service, _params: Params) -> dict[str, Any]:
@@ -147,9 +153,9 @@ def _check_daily_cap(service: Service, instance: Instance) -> None:
     cap = service.readings.daily_cap
     if cap is None:
         return
-    today = int(service.now // DAY)
+    today = int(service.own_clock() // DAY)
     manual = [state.job for state in service.jobs(instance.instance_id) if state.job.mode == "Manual"]
-    if sum(1 for job in manual if int(job.created // DAY) == today) >= cap:
+    if sum(1 for job in manual if int(service.own_clock.shown(job.created) // DAY) == today) >= cap:
         raise ServiceError(400, "BackupTimesExceeded", "The number of backups exceeds the limit of the current day.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 
@@ -24,6 +24,14 @@ class Readings:
     """A failed job leaves a backup set with status Failed, or none."""
     uncovered_tasks: Literal["empty", "error", "listed"] = "empty"
     """DescribeBackupTasks on local-disk and standalone instances, which its page does not cover."""
+    uncovered_tasks_code: Literal[
+        "IncorrectDBInstanceType", "SingleNodeNotSupport", "StorageTypeOrInstanceTypeNotSupported"
+    ] = "IncorrectDBInstanceType"
+    """Error code of that refusal."""
+    uncovered_tasks_status: int = 400
+    """HTTP status of that refusal."""
+    kind_shown: bool = True
+    """DescribeDBInstanceAttribute tells ``KindCode`` and ``StorageType``, or leaves the kind of instance open."""
     unknown_job_in_tasks: Literal["empty", "not_matched"] = "empty"
     """DescribeBackupTasks with a ``BackupJobId`` that has no row: empty, or InvalidBackupSet.NotMatched."""
     unknown_job_in_sets: Literal["empty", "not_matched"] = "empty"
@@ -36,9 +44,9 @@ class Readings:
     """Which ids CreateBackup answers with."""
     create_backup_id: Literal["job_id", "set_id"] = "job_id"
     """What ``BackupId`` in CreateBackup's answer is: the job's id again, or the coming backup set's id."""
-    create_id_type: Literal["str", "int"] = "str"
+    create_id_type: Literal["str", "int", "float"] = "str"
     """JSON type of the ids in CreateBackup's answer."""
-    row_id_type: Literal["str", "int"] = "str"
+    row_id_type: Literal["str", "int", "float"] = "str"
     """JSON type of job ids in DescribeBackupTasks and DescribeBackups."""
     trailing_newline: bool = False
     """``BackupjobId`` and ``InstanceName`` end in a newline, as the documented samples do."""
@@ -62,6 +70,23 @@ class Readings:
     """How long after its job's end a backup set becomes visible."""
     shard_set_lag_seconds: float = 0.0
     """Shard mode: how much later the set of each further shard becomes visible."""
+    available_lag_seconds: float = 0.0
+    """How long after it became visible a good set is not available yet."""
+    is_avail: Literal["documented", "flag", "number", "text", "words", "absent"] = "documented"
+    """JSON type of ``IsAvail``: a flag for sets, a number for cluster backups and text for their nodes; or one of
+    these for all, the words true and false, or no such field."""
+    expiry_seconds: float | None = None
+    """How long after its job's end a set expires; None: as its retention says."""
+    expired_sets: Literal["listed", "deleted"] = "listed"
+    """Expired sets are still listed, or deleted at once."""
+    incremental_sets: bool = False
+    """A job also makes an incremental set, which is there before the full one."""
+    copies: Literal["none", "Success", "Failed", "Running"] = "none"
+    """A good set is copied to another region: not listed, or listed under the same job id with this status."""
+    copy_regions: bool = True
+    """The row of a copy tells its regions, or looks like that of another set."""
+    automatic_twin: Literal["none", "Scheduled", "Finished", "Failed"] = "none"
+    """An automatic job with the id of each manual one: none, or a row with this status, and the set it then has."""
     attach_log_seconds: float = 0.0
     """How long after its job's end a cluster set's ``AttachLogStatus`` goes from Running to Ready."""
     method_omitted_on_cloud: Literal["snapshot", "error"] = "snapshot"
@@ -72,6 +97,18 @@ class Readings:
     """Shard mode: one job for the cluster, or one per shard; CreateBackup then answers the first shard's."""
     shard_node_id: Literal["required", "optional"] = "required"
     """Shard mode: DescribeBackups needs ``NodeId``, or lists the sets of all shards without it."""
+    node_filter: bool = True
+    """Shard mode: DescribeBackups honours ``NodeId``, or ignores it and lists the sets of all shards."""
+    shard_list: bool = True
+    """DescribeDBInstanceAttribute shows the shards of a sharded instance."""
+    page_rows: int | None = None
+    """Most rows of a page in a listing of sets, whatever ``PageSize`` asks for; None: as asked."""
+    page_number: Literal["honoured", "ignored"] = "honoured"
+    """Every listing honours ``PageNumber``, or gives its first page for all of them."""
+    page_size_shown: Literal["true", "asked", "text", "absent"] = "true"
+    """``PageSize`` in an answer: the rows of a page, what was asked for, the rows as text, or no such field."""
+    total_count: Literal["true", "text", "of_page", "too_high", "absent"] = "true"
+    """``TotalCount`` in an answer: all rows, the same as text, those of this page, more than all, or no such field."""
     row_order: Literal["newest_first", "oldest_first"] = "newest_first"
     """Order of the rows in every listing."""
     duplicate_rows: bool = False
@@ -111,11 +148,14 @@ class Readings:
     """Value of the ``x-acs-retry-after`` header of a throttled answer; None: no such header."""
 
     def __post_init__(self) -> None:
-        for name in ("new_row_delay_seconds", "set_lag_seconds", "shard_set_lag_seconds", "attach_log_seconds"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: must not be negative")
-        if self.finished_row_seconds is not None and self.finished_row_seconds < 0:
-            raise ValueError("finished_row_seconds: must not be negative")
+        for name in fields(self):
+            value = getattr(self, name.name)
+            if name.name.endswith("_seconds") and value is not None and value < 0:
+                raise ValueError(f"{name.name}: must not be negative")
+        if self.page_rows is not None and self.page_rows < 1:
+            raise ValueError("page_rows: must be at least 1, or null")
+        if not 400 <= self.uncovered_tasks_status <= 499:
+            raise ValueError("uncovered_tasks_status: must be an HTTP status, 400 to 499")
         if self.upcoming_automatic_rows < 0:
             raise ValueError("upcoming_automatic_rows: must not be negative")
         if self.calls_per_second is not None and self.calls_per_second < 1:

@@ -43,7 +43,7 @@ class RecordedRequest:
     sequence: int
     """1 for the first request since the start or the last reset."""
     time: float
-    """When it arrived, in epoch seconds of the service's clock."""
+    """When it arrived, in epoch seconds of the emulator's clock, without any skew."""
     request_id: str
     action: str | None
     params: dict[str, str]

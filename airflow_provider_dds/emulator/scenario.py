@@ -42,6 +42,8 @@ class Scenario:
     """The state an emulator starts in. Instances given here come in addition to the default ones."""
 
     speed: float = DEFAULT_SPEED
+    skew: float = 0.0
+    """Seconds by which the service's clock is ahead of its callers'; less than 0: behind."""
     region_id: str = "cn-hangzhou"
     """Region in the Airflow connection that the emulator offers."""
     timing: Timing = field(default_factory=Timing)
@@ -119,6 +121,7 @@ class Scenario:
             instances=self.all_instances(),
             credentials=self.credentials,
             any_instance=self.any_instance,
+            skew=self.skew,
         )
 
     def prepare(self, service: Service, faults: FaultBook) -> None:

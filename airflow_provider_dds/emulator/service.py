@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from .clock import SkewedClock, utc_text
 from .credentials import DEFAULT_CREDENTIAL, Credential
 from .errors import ServiceError
 from .model import Instance, InstanceKind, Job, JobLook, JobMode, JobOutcome, SetIds, Timing
@@ -63,6 +64,7 @@ class Service:
     :param instances: the first instances; :func:`default_instances` when left out
     :param credentials: the access keys; one default key when left out
     :param any_instance: an unknown instance id springs into being as a replica set on cloud disks
+    :param skew: seconds by which the service's own clock is ahead of ``clock``; less than 0: behind
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Service:
         instances: Iterable[Instance] | None = None,
         credentials: Iterable[Credential] | None = None,
         any_instance: bool = False,
+        skew: float = 0.0,
     ) -> None:
         if speed <= 0:
             raise ValueError("speed: must be more than 0")
@@ -83,6 +86,7 @@ class Service:
         self.timing = Timing() if timing is None else timing
         self.any_instance = any_instance
         self.lock = threading.RLock()
+        self._first_skew = skew
         self._first_readings = Readings() if readings is None else readings
         self._first_instances = default_instances() if instances is None else list(instances)
         self._first_credentials = [DEFAULT_CREDENTIAL] if credentials is None else list(credentials)
@@ -91,8 +95,9 @@ class Service:
         self.reset()
 
     def reset(self) -> None:
-        """Go back to the first readings, instances and credentials, without any jobs."""
+        """Go back to the first clock, readings, instances and credentials, without any jobs."""
         with self.lock:
+            self.own_clock = SkewedClock(self.clock, self._first_skew)
             self.readings = self._first_readings
             self.credentials = {key.access_key_id: key for key in self._first_credentials}
             self.instances = {first.instance_id: replace(first) for first in self._first_instances}
@@ -104,8 +109,25 @@ class Service:
 
     @property
     def now(self) -> float:
-        """The present moment in epoch seconds."""
+        """The present moment in epoch seconds, without any skew."""
         return self.clock()
+
+    @property
+    def skew(self) -> float:
+        """Seconds by which the service's own clock is ahead; setting it makes that clock jump."""
+        return self.own_clock.skew
+
+    @skew.setter
+    def skew(self, seconds: float) -> None:
+        with self.lock:
+            self.own_clock.jump_to(seconds)
+
+    def text(self, moment: float) -> str:
+        """Return a moment as the service writes it, by its own clock.
+
+        :param moment: epoch seconds without any skew
+        """
+        return utc_text(self.own_clock.shown(moment))
 
     def scaled(self, service_seconds: float) -> float:
         """Return how many seconds of the clock a span of the service takes.
@@ -144,6 +166,16 @@ class Service:
         """
         with self.lock:
             self.instance(instance_id).status = status
+
+    def set_shards(self, instance_id: str, shards: int) -> None:
+        """Add shards to a sharded instance, or release its last ones; the sets of its backups stay as they are.
+
+        :param instance_id: the instance
+        :param shards: how many it has from now on
+        """
+        with self.lock:
+            changed = replace(self.instance(instance_id), shards=shards)
+            self.instances[instance_id] = changed
 
     def start_automatic_backup(self, instance_id: str) -> str:
         """Start a backup as the instance's schedule would, and return its job id.

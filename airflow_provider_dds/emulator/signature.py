@@ -68,7 +68,7 @@ class _Claim:
 class Gatekeeper:
     """Tells genuine requests from others, and remembers nonces.
 
-    :param wall_clock: what request dates are compared with: the machine's time, not the service's
+    :param wall_clock: what request dates are compared with: the machine's time with the service's skew
     """
 
     def __init__(self, wall_clock: Clock) -> None:

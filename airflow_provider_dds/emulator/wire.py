@@ -42,19 +42,25 @@ def task_row(service: Service, job: Job, job_id: str) -> dict[str, Any]:
         "JobMode": job.mode,
     }
     if look.phase is not Phase.SCHEDULED or readings.scheduled_start_time == "planned":
-        row["BackupStartTime"] = utc_text(look.started)
+        row["BackupStartTime"] = service.text(look.started)
     elif readings.scheduled_start_time == "requested":
-        row["BackupStartTime"] = utc_text(job.created)
+        row["BackupStartTime"] = service.text(job.created)
     progress = _progress(readings, look)
     if progress is not None:
         row["Progress"] = progress
     return row
 
 
+def twin_row(readings: Readings, row: dict[str, Any]) -> dict[str, Any]:
+    """Row of the automatic job that has the id of a manual one."""
+    kept = {name: value for name, value in row.items() if name != "Progress"}
+    return {**kept, "JobMode": "Automated", "BackupSetStatus": readings.automatic_twin}
+
+
 def upcoming_rows(service: Service) -> list[dict[str, Any]]:
     """Rows of automatic backups that are yet to come, the next one first."""
     readings = service.readings
-    first = (int(service.now) // DAY + 1) * DAY + UPCOMING_HOUR
+    first = (int(service.own_clock()) // DAY + 1) * DAY + UPCOMING_HOUR
     return [
         {
             "BackupjobId": row_job_id(readings, str(900001 + number), newline=readings.trailing_newline),
@@ -66,15 +72,22 @@ def upcoming_rows(service: Service) -> list[dict[str, Any]]:
     ]
 
 
-def row_job_id(readings: Readings, job_id: str, *, newline: bool = False) -> str | int:
+def row_job_id(readings: Readings, job_id: str, *, newline: bool = False) -> str | float:
     """Write a job id as listings do."""
-    if readings.row_id_type == "int":
-        return int(job_id)
+    if readings.row_id_type != "str":
+        return _typed(job_id, readings.row_id_type)
     return job_id + "\n" if newline else job_id
 
 
-def instance_row(instance: Instance) -> dict[str, Any]:
+def instance_row(readings: Readings, instance: Instance) -> dict[str, Any]:
     """Row of DescribeDBInstanceAttribute."""
+    row = _instance_row(instance)
+    hidden = set() if readings.kind_shown else {"KindCode", "StorageType"}
+    hidden |= set() if readings.shard_list else {"ShardList"}
+    return {name: value for name, value in row.items() if name not in hidden}
+
+
+def _instance_row(instance: Instance) -> dict[str, Any]:
     kind = instance.kind
     storage_type, kind_code = _STORAGE.get(kind, ("cloud_essd1", "18"))
     row: dict[str, Any] = {
@@ -129,8 +142,10 @@ def instance_row(instance: Instance) -> dict[str, Any]:
     return row
 
 
-def _typed(value: str, kind: str) -> str | int:
-    return int(value) if kind == "int" and value.isdigit() else value
+def _typed(value: str, kind: str) -> str | float:
+    if kind == "str" or not value.isdigit():
+        return value
+    return int(value) if kind == "int" else float(value)
 
 
 def _status(readings: Readings, job: Job, look: JobLook) -> str:

@@ -1,1 +1,1 @@
-"""The hook, and the only place that knows the Alibaba Cloud SDK."""
+"""The hook: an Airflow connection in, typed answers of the API out."""

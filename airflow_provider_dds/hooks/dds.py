@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_dds import operations
-from airflow_provider_dds.compat import amask_secrets, connection_of, mask_secrets, masker_on
-from airflow_provider_dds.connection import settings_from, unknown_extra_fields
-from airflow_provider_dds.console import console_url
+from airflow_provider_dds.api import requests as operations
+from airflow_provider_dds.api.console import console_url
+from airflow_provider_dds.api.requests import Answer, ApiCalls, Kind, Request
+from airflow_provider_dds.client import sending
+from airflow_provider_dds.client.pace import DeadlineError, bounded
+from airflow_provider_dds.client.sending import Service, service_for
+from airflow_provider_dds.client.settings import settings_from, unknown_extra_fields
+from airflow_provider_dds.client.threads import in_thread
+from airflow_provider_dds.clock import CLOCK
+from airflow_provider_dds.compat import (
+    afailed_look_up,
+    amask_secrets,
+    connection_of,
+    failed_look_up,
+    mask_secrets,
+    masker_on,
+    says_no_secret,
+)
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsConfigurationError,
     DdsError,
+    DdsTransportError,
 )
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
-from airflow_provider_dds.hooks import sdk, sending
-from airflow_provider_dds.hooks.sending import Service, service_for
-from airflow_provider_dds.operations import Answer, Request, Steps
+from airflow_provider_dds.masking import forms_of_all
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from alibabacloud_dds20151201.client import Client
 
-    from airflow_provider_dds.connection import DdsSettings
-    from airflow_provider_dds.models import BackupJob, BackupSet, DBInstance, HistoryTask
+    from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance, HistoryTask
+    from airflow_provider_dds.client.settings import DdsSettings
 
 
 T = TypeVar("T")
+MOST_NAMED = 5
+"""Fields that are not read, of those a text names."""
 Pages = Generator[Request[Any], Answer[Any], None]
 
 
@@ -62,9 +78,8 @@ class DdsHook(BaseHook):
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
         self._service: Service | None = None
-        self._clock: Callable[[], float] = time.monotonic
-        self._sleep: Callable[[float], None] = time.sleep
-        self._asleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self._unread = ""
+        self.clock = CLOCK
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -91,6 +106,10 @@ class DdsHook(BaseHook):
     def get_conn(self) -> Client:
         """Return the SDK's client for the connection; all hooks of a process with equal settings share it.
 
+        It has the connection's endpoint, credential, timeouts, proxy and ca_file. Its calls go over the SDK's own
+        transport: what this package promises of its calls (one deadline, no redirects, NO_PROXY, an authority of its
+        own) does not hold for them.
+
         :raises DdsConfigurationError: the connection is wrong; nothing was sent.
         """
         return self._load().client
@@ -101,10 +120,12 @@ class DdsHook(BaseHook):
         *,
         backup_method: str | None = None,
         backup_retention_period: int | None = None,
+        before_sending: Callable[[], None] | None = None,
+        timeout: float | None = None,
     ) -> str:
         """Ask for a backup (CreateBackup) and return its job id as clean text.
 
-        Where :func:`airflow_provider_dds.api_errors.is_outcome_unknown` says so of the error, the service may have
+        Where :func:`airflow_provider_dds.api.errors.is_outcome_unknown` says so of the error, the service may have
         accepted the request although no answer came: look for the job before you send another.
 
         .. seealso:: https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-createbackup
@@ -112,11 +133,17 @@ class DdsHook(BaseHook):
         :param db_instance_id: instance id.
         :param backup_method: ``Snapshot``, ``Physical`` or ``Logical``; None leaves it to the service.
         :param backup_retention_period: days to keep the set, 7 to 730, or -1 for ever; None: the instance's policy.
+        :param before_sending: called right before each attempt, after any wait for the pace of the connection; what it
+            raises keeps the request from being sent.
+        :param timeout: seconds in which all of it has to end, waits for the pace and repeats included. None: no bound.
         :raises DdsApiError: the service refused.
         :raises DdsTransportError: no answer.
         :raises DdsResponseError: an answer without a job id.
         """
-        return self.run(operations.create_backup(db_instance_id, backup_method, backup_retention_period))
+        return self.run(
+            operations.create_backup(db_instance_id, backup_method, backup_retention_period, before_sending),
+            timeout=timeout,
+        )
 
     def describe_backup_tasks(self, db_instance_id: str, backup_job_id: str | None = None) -> list[BackupJob]:
         """Return the jobs the service lists (DescribeBackupTasks): those under way, or what is under one job id.
@@ -285,7 +312,7 @@ class DdsHook(BaseHook):
         """
         try:
             settings = self._load().settings
-            where = f"{sdk.endpoint_of(self.get_conn())} (region {settings.region_id or 'not set'})"
+            where = f"{self._load().host} (region {settings.region_id or 'not set'})"
             how = f"authenticated by {_credential_name(settings)}"
             try:
                 answer = self.run(operations.describe_regions())
@@ -293,27 +320,35 @@ class DdsHook(BaseHook):
                 refused_it = error.action == "DescribeRegions"  # not the role that was to be assumed for it
                 if not (refused_it and (error.code or "").startswith(("Forbidden.RAM", "NoPermission"))):
                     raise
-                return True, (
+                said = (
                     f"The signed call to {where} was accepted, {how}. The key may not call DescribeRegions, which this "
                     f"package does not need. Request id: {error.request_id}."
                 )
+            else:
+                said = f"A signed call to {where} went through, {how}. Request id: {answer.request_id}."
         except DdsError as error:
             return False, str(error)
         except Exception as error:  # whatever else it is, the button has to answer, and without a secret
             return False, f"Unexpected {type(error).__name__}; the log of this process has the details."
-        return True, f"A signed call to {where} went through, {how}. Request id: {answer.request_id}."
+        # Airflow's form shows the text of a failed test alone, and a misspelt field must be seen.
+        return "did you mean" not in self._unread, f"{said} {self._unread}".rstrip()
 
-    def run(self, steps: Steps[T]) -> T:
-        """Drive an operation, or a look made of several, with blocking calls, and return what it gives.
+    def run(self, steps: ApiCalls[T], *, timeout: float | None = None) -> T:
+        """Drive an operation, or a poll made of several, with blocking calls, and return what it gives.
 
-        :param steps: one of :mod:`airflow_provider_dds.operations`, or a generator made of them.
+        :param steps: one of :mod:`airflow_provider_dds.api.requests`, or a generator made of them.
+        :param timeout: seconds in which all of it has to end: no call, page, retry or sleep outlives them. None: no
+            bound but those of the single calls.
+        :raises DdsTransportError: the time was up; whether the last request was sent is said as of any other.
         :raises DdsError: a call failed for good.
         """
+        deadline = self._deadline(timeout)
         try:
             request = next(steps)
             while True:
                 try:
-                    answer = self._call(request)
+                    with self._naming_unread_fields():
+                        answer = self._call(request, deadline)
                 except DdsError as error:
                     request = steps.throw(error)
                 else:
@@ -321,17 +356,19 @@ class DdsHook(BaseHook):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # typeshed has no type for it
 
-    async def arun(self, steps: Steps[T]) -> T:
+    async def arun(self, steps: ApiCalls[T], *, timeout: float | None = None) -> T:
         """Like :meth:`run`, on an event loop that is never blocked: calls run in a bounded pool of threads.
 
         Where many calls wait for the pace of the connection, all of this waits in line once.
         """
+        deadline = self._deadline(timeout)
         first = False
         try:
             request = next(steps)
             while True:
                 try:
-                    answer, first = await self._acall(request, first=first), True
+                    with self._naming_unread_fields():
+                        answer, first = await self._acall(request, deadline, first=first), True
                 except DdsError as error:
                     request = steps.throw(error)
                 else:
@@ -343,7 +380,8 @@ class DdsHook(BaseHook):
         try:
             request = next(pages)
             while True:
-                answer = self._call(request)
+                with self._naming_unread_fields():
+                    answer = self._call(request)
                 yield from answer.value
                 request = pages.send(answer)
         except StopIteration:
@@ -353,7 +391,8 @@ class DdsHook(BaseHook):
         request: Request[Any] | None = next(pages)
         first = False
         while request is not None:
-            answer, first = await self._acall(request, first=first), True
+            with self._naming_unread_fields():
+                answer, first = await self._acall(request, first=first), True
             for row in answer.value:
                 yield row
             try:
@@ -361,95 +400,236 @@ class DdsHook(BaseHook):
             except StopIteration:
                 request = None
 
-    def _call(self, request: Request[T]) -> Answer[T]:
+    def _deadline(self, timeout: float | None) -> float:
+        return inf if timeout is None else self.clock.monotonic() + timeout
+
+    def _left(self, deadline: float) -> float | None:
+        return None if deadline == inf else max(0.0, deadline - self.clock.monotonic())
+
+    def _call(self, request: Request[T], deadline: float = inf) -> Answer[T]:
+        try:
+            return self._ask(request, deadline)
+        except DdsAccessDeniedError as error:
+            denied = error
+        with self._rereading(denied):
+            settings = self._settings()
+        if not self._is_new(settings):
+            raise denied
+        self._service = None
+        self._load(settings)
+        with self._counted_as_passing():
+            return self._ask(request, deadline)
+
+    async def _acall(self, request: Request[T], deadline: float = inf, *, first: bool) -> Answer[T]:
+        try:
+            return await self._aask(request, deadline, first=first)
+        except DdsAccessDeniedError as error:
+            denied = error
+        with self._rereading(denied):
+            settings = await self._asettings()
+        if not self._is_new(settings):
+            raise denied
+        self._service = None
+        await self._aload(settings)
+        with self._counted_as_passing():
+            return await self._aask(request, deadline, first=first)
+
+    def _ask(self, request: Request[T], deadline: float) -> Answer[T]:
         service = self._load()
-        turn = partial(service.limiter.turn, self._clock, self._sleep)
-        send = partial(sending.send, service, request)
+        turn = partial(service.limiter.turn, self.clock.monotonic, self.clock.sleep, deadline)
+
+        def send() -> Answer[T]:
+            return sending.send(service, request, timeout=self._left(deadline))
 
         def rest(seconds: float) -> None:
-            self._sleep(seconds)
+            self.clock.sleep(seconds)
             turn()
 
-        turn()
-        begun = self._clock()
         try:
-            return send()
-        except DdsError as error:
-            again, options = sending.again(error, send), sending.retry_options(request, service, self._clock, begun)
-        from tenacity import Retrying
+            turn()
+            begun = self.clock.monotonic()
+            try:
+                return send()
+            except DdsError as error:
+                again = sending.again(error, send)
+                options = sending.retry_options(request, service, self.clock.monotonic, begun, deadline)
+            from tenacity import Retrying
 
-        return Retrying(sleep=rest, **options)(again)
+            return Retrying(sleep=rest, **options)(again)
+        except DeadlineError:
+            pass
+        raise sending.too_late(request)
 
-    async def _acall(self, request: Request[T], *, first: bool) -> Answer[T]:
+    async def _aask(self, request: Request[T], deadline: float, *, first: bool) -> Answer[T]:
         service = await self._aload()
-        turn = partial(service.limiter.aturn, self._clock, self._asleep)
+        turn = partial(service.limiter.aturn, self.clock.monotonic, self.clock.asleep, deadline)
         loop = asyncio.get_running_loop()
 
-        def send() -> Awaitable[Answer[T]]:
-            return sending.in_thread(partial(sending.send, service, request, masker_on(loop)))
+        async def send() -> Answer[T]:
+            begun = threading.Lock()
+
+            def work() -> Answer[T]:
+                if not begun.acquire(blocking=False):
+                    raise sending.too_late(request)  # which nobody hears: its caller has given up
+                return sending.send(service, request, masker_on(loop), self._left(deadline))
+
+            try:
+                with bounded(self._left(deadline)):
+                    return await in_thread(service, work)
+            except DeadlineError:
+                if begun.acquire(blocking=False):
+                    raise
+            raise sending.given_up(request)
 
         async def rest(seconds: float) -> None:
-            await self._asleep(seconds)
+            await self.clock.asleep(seconds)
             await turn(first=True)
 
-        await turn(first=first or request.creates)
-        begun = self._clock()
         try:
-            return await send()
-        except DdsError as error:
-            again, options = sending.again(error, send), sending.retry_options(request, service, self._clock, begun)
-        from tenacity import AsyncRetrying
+            await turn(first=first or request.kind is Kind.ONCE)
+            begun = self.clock.monotonic()
+            try:
+                return await send()
+            except DdsError as error:
+                again = sending.again(error, send)
+                options = sending.retry_options(request, service, self.clock.monotonic, begun, deadline)
+            from tenacity import AsyncRetrying
 
-        async def attempt() -> Answer[T]:
-            return await again()
+            async def attempt() -> Answer[T]:
+                return await again()
 
-        return await AsyncRetrying(sleep=rest, **options)(attempt)
+            return await AsyncRetrying(sleep=rest, **options)(attempt)
+        except DeadlineError:
+            pass
+        raise sending.too_late(request)
 
-    def _load(self) -> Service:
+    def _load(self, settings: DdsSettings | None = None) -> Service:
         if self._service is None:
-            with self._known_connection():
-                connection = self.get_connection(self.dds_conn_id)
-            service = service_for(self._read(connection))
+            service = service_for(settings or self._settings())
             if not service.masked:
-                mask_secrets(service.settings.secrets)
+                mask_secrets(forms_of_all(service.credential.secrets))
                 service.masked = True
             self._service = service
         return self._service
 
-    async def _aload(self) -> Service:
+    async def _aload(self, settings: DdsSettings | None = None) -> Service:
         if self._service is None:
-            with self._known_connection():
-                connection = await connection_of(self, self.dds_conn_id)
-            service = service_for(self._read(connection))
+            service = service_for(settings or await self._asettings())
             if not service.masked:
-                await amask_secrets(service.settings.secrets)
+                await amask_secrets(forms_of_all(service.credential.secrets))
                 service.masked = True
             self._service = service
         return self._service
+
+    def _settings(self) -> DdsSettings:
+        try:
+            connection = self.get_connection(self.dds_conn_id)
+        except AirflowNotFoundException:
+            failed = failed_look_up(self.dds_conn_id)
+        except Exception as error:
+            failed = error
+        else:
+            return self._read(connection)
+        raise self._not_read(failed)
+
+    async def _asettings(self) -> DdsSettings:
+        try:
+            connection = await connection_of(self, self.dds_conn_id)
+        except AirflowNotFoundException:
+            failed = await afailed_look_up(self.dds_conn_id)
+        except Exception as error:
+            failed = error
+        else:
+            return self._read(connection)
+        raise self._not_read(failed)
+
+    def _not_read(self, error: Exception | None) -> DdsError:
+        """Return what stands for a failed look-up of the connection; an error that may hold a secret is not quoted."""
+        if error is None:
+            return DdsConfigurationError(
+                f"Connection {self.dds_conn_id!r} is not defined. Add it in Airflow (type dds), or correct dds_conn_id."
+            )
+        said = f"{type(error).__name__}: {error}" if says_no_secret(error) else type(error).__name__
+        if isinstance(error, PermissionError):
+            return DdsConfigurationError(
+                f"Airflow does not let this task read connection {self.dds_conn_id!r} ({said}). Allow it, or correct "
+                "dds_conn_id."
+            )
+        if isinstance(error, (ValueError, TypeError)):
+            return DdsConfigurationError(
+                f"Connection {self.dds_conn_id!r} cannot be read ({said}). Look at how it is written where it is kept: "
+                "Airflow, an environment variable, or a secrets backend."
+            )
+        return DdsTransportError(
+            f"Connection {self.dds_conn_id!r} could not be read from Airflow: {said}. If it goes on, look at Airflow's "
+            "API server and database, and at the secrets backend.",
+            request_sent=False,
+        )
+
+    def _is_new(self, settings: DdsSettings) -> bool:
+        """Return whether a connection that was read again differs from the one in use."""
+        if self._service is None or settings == self._service.settings:
+            return False
+        self.log.warning("Connection %r was changed; going on with what it is now.", self.dds_conn_id)
+        return True
 
     @contextmanager
-    def _known_connection(self) -> Iterator[None]:
+    def _rereading(self, denied: DdsAccessDeniedError) -> Iterator[None]:
+        """Say of a connection that cannot be read again why it was read."""
         try:
             yield
-        except AirflowNotFoundException:
-            raise DdsConfigurationError(
-                f"Connection {self.dds_conn_id!r} is not defined. Add it in Airflow (type dds), or correct dds_conn_id."
-            ) from None
+        except DdsError as error:
+            said = f"{error} It was read again because the service denied a call: {denied}"
+            raise error.with_text(said).with_traceback(error.__traceback__) from error.__cause__
+
+    @contextmanager
+    def _counted_as_passing(self) -> Iterator[None]:
+        """Give a connection that was just changed another poll before its denial counts."""
+        try:
+            yield
+        except DdsAccessDeniedError as error:
+            error.connection_changed = True
+            raise
 
     def _read(self, connection: Any) -> DdsSettings:
-        settings = settings_from(
-            conn_id=self.dds_conn_id,
-            login=connection.login,
-            password=connection.password,
-            host=connection.host,
-            port=connection.port,
-            schema=connection.schema,
-            extra=connection.extra,
-            region_id=self.region_id,
-        )
-        if connection.conn_type == CONN_TYPE and (unknown := unknown_extra_fields(connection.extra)):
-            self.log.warning("Connection %r: fields of extra not read: %s.", self.dds_conn_id, ", ".join(unknown))
+        if connection.conn_type == CONN_TYPE:
+            self._unread = _unread(self.dds_conn_id, connection.extra)
+        with self._naming_unread_fields():
+            settings = settings_from(
+                conn_id=self.dds_conn_id,
+                login=connection.login,
+                password=connection.password,
+                host=connection.host,
+                port=connection.port,
+                schema=connection.schema,
+                extra=connection.extra,
+                region_id=self.region_id,
+            )
+        if self._unread:
+            self.log.warning("%s", self._unread)
         return settings
+
+    @contextmanager
+    def _naming_unread_fields(self) -> Iterator[None]:
+        """Let an error name the fields of the connection that are misspelt: they may be what it comes of."""
+        try:
+            yield
+        except DdsError as error:
+            if self._unread and self._unread not in str(error):
+                said = f"{error} {self._unread}"
+                raise error.with_text(said).with_traceback(error.__traceback__) from error.__cause__
+            raise
+
+
+def _unread(conn_id: str, extra: str | None) -> str:
+    """Return the sentence about fields of a connection that are not read, empty where there are none."""
+    try:
+        unknown = unknown_extra_fields(extra)
+    except DdsConfigurationError:  # it is no JSON, which is said as soon as it is read
+        return ""
+    more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+    named = f"{', '.join(unknown[:MOST_NAMED])}{more}"
+    return f"Connection {conn_id!r}: fields of extra not read: {named}." if unknown else ""
 
 
 def _of_id(jobs: list[BackupJob], backup_job_id: str) -> BackupJob | None:

@@ -18,7 +18,7 @@ class DdsInstanceLink(BaseOperatorLink):
     name = "ApsaraDB for MongoDB console"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address that the task has stored, empty before its first look.
+        """Return the address that the task has stored, empty before its first poll.
 
         :param operator: the task.
         :param ti_key: the task instance.

@@ -6,15 +6,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.compat import has_xcom_backend, must_be_given, renders_in_triggerer, start_args
-from airflow_provider_dds.triggers.dds import TRIGGER_MARGIN, DdsBackupStartTrigger
+from airflow_provider_dds.exceptions import DdsConfigurationError
+from airflow_provider_dds.triggers.base import TRIGGER_MARGIN
+from airflow_provider_dds.triggers.start import DdsBackupStartTrigger
+from airflow_provider_dds.waiting.texts import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_dds.sensors.dds import DdsBackupSensor
+    from airflow_provider_dds.sensors.backup import DdsBackupSensor
 
-RUNS_BEFORE = ("execute", "poke", "pre_execute", "render_template_fields")
-RUNS_AFTER = ("execute_complete", "post_execute", "resume_execution")
+FIELDS = ("db_instance_id", "backup_job_id", "region_id", "dds_conn_id")
+"""The templated fields that the trigger knows."""
+RUNS_BEFORE = (
+    *("execute", "poke", "pre_execute", "prepare_template", "resolve_template_files", "get_template_env"),
+    *("render_template_fields", "render_template", "_do_render_template_fields"),
+)
+RUNS_AFTER = ("execute_complete", "execute_without_event", "post_execute", "resume_execution")
+MARGIN_OF_EXECUTION = 0.25
+"""How much of a short execution_timeout is left for the last poll, before Airflow ends the deferral."""
 
 
 class OfTask:
@@ -48,7 +58,9 @@ def why_on_a_worker(sensor: DdsBackupSensor) -> str | None:
         return "the task has code of its own that a worker runs first"
     if sensor.get_closest_mapped_task_group() is not None:
         return "the task is in a mapped task group"
-    values = {name: _text(getattr(sensor, name)) for name in sensor.template_fields}
+    if others := sorted({*sensor.template_fields} ^ {*FIELDS}):
+        return f"{type(sensor).__name__} has template fields of its own: {', '.join(others)}"
+    values = {name: _text(getattr(sensor, name, None)) for name in FIELDS}
     for name, value in values.items():
         if value is not None and not isinstance(value, str):
             return f"{name} is a {type(value).__name__}, which only a worker can resolve"
@@ -73,6 +85,43 @@ def ends_in_triggerer(sensor: DdsBackupSensor) -> bool:
     )
 
 
+def waits_for(sensor: DdsBackupSensor) -> float:
+    """Return the seconds until the deadline of a wait that begins in the triggerer.
+
+    Airflow ends it after ``execution_timeout``, from the deferral on: the deadline comes before that, so that the task
+    ends with what was seen.
+    """
+    timeout = float(sensor.timeout)
+    if sensor.execution_timeout is None:
+        return timeout
+    limit = float(sensor.execution_timeout.total_seconds())
+    return min(timeout, limit - min(TRIGGER_MARGIN.total_seconds(), limit * MARGIN_OF_EXECUTION))
+
+
+def limited_by_execution_timeout(sensor: DdsBackupSensor) -> str:
+    """Return in words that ``execution_timeout`` has moved the deadline of a wait that began in the triggerer."""
+    limit = sensor.execution_timeout.total_seconds() if sensor.execution_timeout else 0.0
+    return (
+        f"Its deadline was set by execution_timeout ({duration(limit)}), which counts from the deferral here and is "
+        f"shorter than timeout ({duration(sensor.timeout)})."
+    )
+
+
+def refuse_contradiction(given: dict[str, Any], default_args: dict[str, Any]) -> None:
+    """Refuse ``start_from_trigger=True`` beside ``deferrable=False``.
+
+    :param given: the arguments of the sensor, with those of ``default_args``.
+    :param default_args: what the DAG gives all its tasks.
+    :raises DdsConfigurationError: they contradict each other.
+    """
+    asked = given.get("start_from_trigger") is True
+    if asked and given.get("deferrable") is False and "deferrable" not in default_args:
+        raise DdsConfigurationError(
+            "deferrable is False and start_from_trigger is True, which waits in the triggerer, too; leave one of them "
+            "out."
+        )
+
+
 def start_trigger_args(sensor: DdsBackupSensor) -> Any:
     """Return Airflow's ``StartTriggerArgs``, None where a worker begins the sensor."""
     if not starts_in_triggerer(sensor):
@@ -80,17 +129,12 @@ def start_trigger_args(sensor: DdsBackupSensor) -> Any:
     timeout = timedelta(seconds=sensor.timeout) + TRIGGER_MARGIN
     allowed = min(timeout, sensor.execution_timeout or timeout)
     kwargs = {
-        **{name: _text(getattr(sensor, name)) for name in sensor.template_fields},
-        "timeout": float(sensor.timeout),
+        **{name: _text(getattr(sensor, name)) for name in FIELDS},
+        "timeout": waits_for(sensor),
         "ends_after": allowed.total_seconds(),
         "ends_task": ends_in_triggerer(sensor),
         "do_xcom_push": bool(sensor.do_xcom_push),
-        "poke_interval": float(sensor.poke_interval),
-        "max_wait": sensor.max_wait.total_seconds() if sensor.max_wait else None,
-        "poll_strategy": sensor.poll_strategy,
-        "confirm_backup_set": sensor.confirm_backup_set,
-        "confirm_timeout": sensor.confirm_timeout,
-        "not_found_grace": sensor.not_found_grace,
+        **sensor.policy(),
     }
     return start_args(DdsBackupStartTrigger, kwargs, timeout)
 
@@ -108,6 +152,7 @@ def _text(value: Any) -> Any:
 
 
 def _overrides(sensor: Any, names: tuple[str, ...]) -> bool:
-    from airflow_provider_dds.sensors.dds import DdsBackupSensor
+    from airflow_provider_dds.sensors.backup import DdsBackupSensor
 
-    return any(getattr(type(sensor), name) is not getattr(DdsBackupSensor, name) for name in names)
+    of_class = (getattr(type(sensor), name, None) is not getattr(DdsBackupSensor, name, None) for name in names)
+    return any(of_class) or any(name in vars(sensor) for name in names)

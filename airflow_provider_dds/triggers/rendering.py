@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dds.compat import not_answered
 from airflow_provider_dds.exceptions import DdsConfigurationError, DdsError
+from airflow_provider_dds.triggers.inputs import NotAnsweredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,7 @@ def rendered(trigger: Any, fields: dict[str, Any], context: Context) -> dict[str
     :param fields: the templates by their names.
     :param context: Airflow's context.
     :raises DdsConfigurationError: a template is wrong, or needs what there is only on a worker.
+    :raises NotAnsweredError: Airflow did not answer: it can be rendered later.
     :raises DdsError: it could not be rendered this time.
     """
     from jinja2 import StrictUndefined, TemplateError
@@ -66,7 +69,8 @@ def rendered(trigger: Any, fields: dict[str, Any], context: Context) -> dict[str
                 f"{name} {template!r} cannot be rendered in the triggerer: {type(error).__name__}: {error}. {FALL_BACK}"
             ) from error
         except Exception as error:
-            raise DdsError(
+            kind = NotAnsweredError if not_answered(error) else DdsError
+            raise kind(
                 f"{name} {template!r} could not be rendered in the triggerer: {type(error).__name__}: {error}."
             ) from error
     return values

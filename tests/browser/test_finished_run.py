@@ -83,4 +83,4 @@ def test_log_of_the_wait_tells_how_it_went(page: Page, dag_id: str, run_page: st
         re.compile(rf"^Backup \d+ of {INSTANCE} is good after .*: Finished, backup set \d+ is Success")
     )
     expect(ending).to_be_visible()
-    expect(page.get_by_text("from the first look on, without a worker")).to_be_visible(visible=dag_id == NO_WORKER)
+    expect(page.get_by_text("from the first poll on, without a worker")).to_be_visible(visible=dag_id == NO_WORKER)

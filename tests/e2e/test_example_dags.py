@@ -42,7 +42,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, example_dags: Path) ->
 @pytest.mark.parametrize(
     "example",
     [
-        Example("dds_quickstart", ["dds-demo-replica"], seconds=0.01),  # it looks once a minute: be over at once
+        Example("dds_quickstart", ["dds-demo-replica"], seconds=0.01),  # it polls once a minute: be over at once
         Example("dds_backup_gate", ["dds-demo-replica"], seconds=15),
         Example("dds_backup_gate_deferrable", ["dds-demo-replica"], seconds=10),
         Example("dds_backup_gate_no_worker", ["dds-demo-replica"], seconds=10),

@@ -98,7 +98,7 @@ def test_killed_triggerer_is_replaced_and_the_wait_goes_on(box: AirflowBox, inst
     looks = len(box.emulator.requests("DescribeBackupTasks", instance))
     wait_for(
         lambda: len(box.emulator.requests("DescribeBackupTasks", instance)),
-        "the triggerer to look",
+        "the triggerer to poll",
         until=lambda now: now > looks,
         timeout=30,
     )

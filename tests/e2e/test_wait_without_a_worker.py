@@ -181,7 +181,7 @@ def test_cleared_task_that_fails_leaves_nothing_of_its_first_run(box: AirflowBox
 def test_deadline_stays_where_it_was_when_the_triggerer_is_replaced(box: AirflowBox) -> None:
     run = Run(box, LATE, "dds-late-without-a-worker", seconds=6000)
     looks = looks_at(box, run.instance)
-    wait_for(looks, "the triggerer to look", until=lambda seen: seen > 1, timeout=60)
+    wait_for(looks, "the triggerer to poll", until=lambda seen: seen > 1, timeout=60)
     box.kill_component("triggerer")
     seen = looks()
     box.start_component("triggerer")
@@ -196,3 +196,26 @@ def test_deadline_stays_where_it_was_when_the_triggerer_is_replaced(box: Airflow
 
 def looks_at(box: AirflowBox, instance: str) -> Callable[[], int]:
     return lambda: len(box.emulator.requests("DescribeBackupTasks", instance))
+
+
+def test_ids_that_move_under_a_triggerer_that_is_replaced_do_not_move_the_wait(box: AirflowBox) -> None:
+    first = "dds-named-by-a-variable"
+    box.emulator.add_instance(first)
+    box.emulator.next_job(first, stuck_at=50)
+    job = box.emulator.start_backup(first)
+    variable = {"key": "dds_job_to_wait_for", "value": job}
+    box.api.request("POST", "/api/v2/variables", json=variable)
+    run = Run(box, "wait_for_what_a_variable_names", first)
+    looks = looks_at(box, first)
+    wait_for(looks, "the triggerer to poll", until=lambda seen: seen > 1, timeout=60)
+    box.api.request("PATCH", "/api/v2/variables/dds_job_to_wait_for", json={**variable, "value": "999999"})
+    box.kill_component("triggerer")
+    seen = looks()
+    box.start_component("triggerer")
+    wait_for(looks, "the new triggerer to poll", until=lambda now: now > seen + 1, timeout=60)
+    box.emulator.end_backup(first)
+    run.end()
+    assert run.state == "success"
+    assert run.xcom("wait")["backup_job_id"] == job
+    kept = box.api.xcom("wait_for_what_a_variable_names", run.run_id, "wait", "dds_wait")
+    assert (kept["backup_job_id"], kept["try_number"]) == (job, 1)

@@ -76,7 +76,7 @@ def test_scenario_and_log(start, tmp_path, caller_of):
 def test_help():
     done = run("--help")
     assert done.returncode == 0
-    for word in ("--port", "--speed", "--scenario", "--port-file", "--ssl-certfile", "--log-level", "8180"):
+    for word in ("--port", "--speed", "--skew", "--scenario", "--port-file", "--ssl-certfile", "--log-level", "8180"):
         assert word in done.stdout
     assert "dds-demo-replica" in done.stdout
 
@@ -123,6 +123,8 @@ def test_port_file_that_cannot_be_written_is_one_line(tmp_path):
         (["--port", "x"], "must be 0 to 65535"),
         (["--speed", "0"], "must be a number above 0"),
         (["--speed", "fast"], "must be a number above 0"),
+        (["--skew", "fast"], "must be a number"),
+        (["--skew", "nan"], "must be a number"),
         (["--ssl-keyfile", "x"], "--ssl-keyfile needs --ssl-certfile"),
         (["--log-level", "loud"], "invalid choice"),
     ],

@@ -122,12 +122,14 @@ def test_reset_goes_back_to_the_start(plane, emu, call):
     emu.service.set_instance_status("dds-demo-local", "Restoring")
     emu.add_fault("throttle", action="DescribeRegions", times=None)
     plane.post("/readings", json={"create_returns": "both"})
+    plane.post("/clock", json={"skew": 90})
     call("CreateBackup", **REPLICA)
     service = emu.service
     assert plane.post("/reset").json() == {"status": "ok"}
     state = plane.get("/state").json()
     assert state["jobs"] == []
     assert state["faults"] == []
+    assert state["skew"] == 0
     assert state["readings"]["create_returns"] == "job_id"
     assert {item["status"] for item in state["instances"]} == {"Running"}
     assert len(state["instances"]) == 5
@@ -146,6 +148,8 @@ def test_reset_goes_back_to_the_start(plane, emu, call):
         ("/faults", {"kind": "error", "times": True}, "times: must be a whole number, not True"),
         ("/faults", {"kind": "throttle", "when": "after"}, "when: throttle cannot be after acting"),
         ("/faults", 5, "top level: must be an object, not 5"),
+        ("/access_keys", {"active": False}, "access_key_id: missing"),
+        ("/access_keys", {"access_key_id": "new", "access_key_secret": ""}, "access_key_secret: must not be empty"),
         ("/instances", {"status": "Running"}, "instance_id: missing"),
         ("/instances", [], "top level: must be an object, not a list"),
         ("/instances", {"instance_id": "x", "shards": 0}, "shards: must be at least 1"),
@@ -157,6 +161,8 @@ def test_reset_goes_back_to_the_start(plane, emu, call):
         ),
         ("/backups", {}, "instance_id: missing"),
         ("/readings", {"finished_rows": "maybe"}, "finished_rows: must be one of listed, only_by_id, not 'maybe'"),
+        ("/clock", {"skew": "much"}, "skew: must be a number, not 'much'"),
+        ("/clock", {}, "skew: missing"),
         ("/readings", {"set_lag_seconds": None}, "set_lag_seconds: must be a number, not null"),
     ],
 )
@@ -186,3 +192,16 @@ def test_body_that_is_not_json(plane):
 def test_unknown_instance(plane, path, body):
     answer = plane.post(path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (404, "InvalidDBInstanceId.NotFound")
+
+
+def test_access_key_is_disabled_and_another_takes_its_place(plane, emu, call):
+    answer = plane.post("/access_keys", json={"access_key_id": call.key, "active": False})
+    assert (answer.status_code, answer.json()["active"]) == (200, False)
+    assert call.refusal("DescribeRegions") == (400, "InvalidAccessKeyId.Inactive")
+    new = {"access_key_id": "new", "access_key_secret": "new-secret-of-the-emulator"}
+    answer = plane.post("/access_keys", json=new)
+    assert answer.status_code == 201
+    assert "new-secret" not in answer.text
+    assert emu.service.credentials["new"].access_key_secret == "new-secret-of-the-emulator"
+    plane.post("/reset", json={})
+    assert call("DescribeRegions")

@@ -86,7 +86,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_every_python_block_is_run_below():
-    assert len(PYTHON) == 4
+    assert len(PYTHON) == 5
     assert "pytest_plugins" in PYTHON[0]
 
 
@@ -113,10 +113,16 @@ def test_example_of_the_class_runs(monkeypatch):
     assert names["emu"].service.readings.set_lag_seconds == 120
 
 
+def test_example_of_the_two_clocks_runs(clock):
+    names = {"Emulator": Emulator, "clock": clock}
+    exec(compile(PYTHON[3], "page", "exec"), names)
+    assert names["emu"].service.skew == 90
+
+
 def test_example_of_a_role_opens_the_emulator(monkeypatch):
     with Emulator() as emulator:
         names = {"emulator": emulator, "Role": Role}
-        exec(compile(PYTHON[3], "page", "exec"), names)
+        exec(compile(PYTHON[4], "page", "exec"), names)
         monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(names["connection"]))
         assert DdsHook().describe_db_instance("dds-demo-replica")
         assert emulator.calls("CredentialsURI") == 1

@@ -440,3 +440,181 @@ def test_every_reading_has_a_test_here():
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     untested = [name for name in Readings.__dataclass_fields__ if f"{name}=" not in tests]
     assert untested == []
+
+
+# --- what is said of a set --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_set", "of_cluster", "of_node"),
+    [
+        ("documented", True, 1, "1"),
+        ("flag", True, True, True),
+        ("number", 1, 1, 1),
+        ("text", "1", "1", "1"),
+        ("words", "true", "true", "true"),
+        ("absent", None, None, None),
+    ],
+)
+def test_availability_may_be_of_any_type(read, clock, backup, sets, cluster_sets, kind, of_set, of_cluster, of_node):
+    read(is_avail=kind)
+    backup()
+    backup("dds-demo-cluster")
+    clock.advance(300)
+    [cluster] = cluster_sets()
+    assert repr(sets()[0].get("IsAvail")) == repr(of_set)
+    assert repr(cluster.get("IsAvail")) == repr(of_cluster)
+    assert {repr(node.get("IsAvail")) for node in cluster["Backups"]} == {repr(of_node)}
+
+
+def test_set_may_become_available_late(read, clock, backup, sets, cluster_sets):
+    read(available_lag_seconds=60)
+    backup()
+    backup("dds-demo-cluster")
+    clock.advance(359)
+    assert (sets()[0]["BackupStatus"], sets()[0]["IsAvail"], cluster_sets()[0]["IsAvail"]) == ("Success", False, 0)
+    clock.advance(1)
+    assert (sets()[0]["IsAvail"], cluster_sets()[0]["IsAvail"]) == (True, 1)
+
+
+def test_set_may_expire_soon_and_be_deleted_then(emu, read, clock, backup, sets):
+    read(expiry_seconds=60)
+    backup()
+    clock.advance(300)
+    assert sets()[0]["BackupExpireTime"] == utc_text(emu.service.now + 60)
+    clock.advance(60)
+    assert len(sets()) == 1
+    read(expired_sets="deleted")
+    assert sets() == []
+
+
+def test_job_may_make_an_incremental_set_too(read, clock, backup, sets):
+    read(incremental_sets=True)
+    job_id = backup()
+    clock.advance(60)
+    assert [row["BackupType"] for row in sets(BackupJobId=job_id)] == ["IncrementalBackup"]
+    clock.advance(240)
+    assert {row["BackupType"] for row in sets(BackupJobId=job_id)} == {"IncrementalBackup", "FullBackup"}
+
+
+@pytest.mark.parametrize("regions", [True, False])
+@pytest.mark.parametrize("status", ["Success", "Failed", "Running"])
+def test_copy_in_another_region_may_be_listed_under_the_same_job_id(read, clock, backup, sets, status, regions):
+    read(copies=status, copy_regions=regions)
+    job_id = backup()
+    clock.advance(300)
+    copy, own = sets(BackupJobId=job_id)
+    assert (copy["BackupStatus"], own["BackupStatus"]) == (status, "Success")
+    assert copy["BackupStartTime"] == own["BackupEndTime"]
+    assert ("DestRegion" in copy) is regions
+
+
+@pytest.mark.parametrize(("status", "left"), [("Scheduled", []), ("Finished", ["Success"]), ("Failed", ["Failed"])])
+def test_automatic_job_may_have_the_id_of_a_manual_one(read, call, backup, sets, status, left):
+    read(automatic_twin=status)
+    job_id = backup()
+    found = [(row["BackupjobId"], row["JobMode"], row["BackupSetStatus"]) for row in rows(call, BackupJobId=job_id)]
+    assert found == [(job_id, "Automated", status), (job_id, "Manual", "Scheduled")]
+    assert [(row["BackupMode"], row["BackupStatus"]) for row in sets(BackupJobId=job_id)] == [
+        ("Automated", status) for status in left
+    ]
+
+
+def test_ids_may_be_numbers_with_a_fraction(read, call, clock, backup, sets):
+    read(create_id_type="float", row_id_type="float")
+    assert call("CreateBackup", **REPLICA)["BackupJobId"] == 775051.0
+    assert isinstance(rows(call)[0]["BackupjobId"], float)
+    clock.advance(300)
+    assert isinstance(sets()[0]["BackupJobId"], float)
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(emu, clock, call):
+    """Make 70 backups, one after the other."""
+    for _ in range(70):
+        call("CreateBackup", **REPLICA)
+        clock.advance(400)
+
+
+def test_page_may_have_fewer_rows_than_asked_for(read, call, many):
+    read(page_rows=30)
+    pages = [call("DescribeBackups", PageSize=100, PageNumber=number, **REPLICA) for number in (1, 2, 3, 4)]
+    assert [len(page["Backups"]["Backup"]) for page in pages] == [30, 30, 10, 0]
+    assert {page["PageSize"] for page in pages} == {30}
+
+
+def test_page_number_may_be_ignored(read, call, many):
+    read(page_number="ignored")
+    first, second = (call("DescribeBackups", PageSize=50, PageNumber=number, **REPLICA) for number in (1, 2))
+    assert first["Backups"] == second["Backups"]
+
+
+@pytest.mark.parametrize(("kind", "said"), [("true", 30), ("asked", 100), ("text", "30"), ("absent", None)])
+def test_answer_may_tell_the_page_size_in_other_ways(read, call, many, kind, said):
+    read(page_rows=30, page_size_shown=kind)
+    assert call("DescribeBackups", PageSize=100, **REPLICA).get("PageSize") == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("true", 70), ("text", "70"), ("of_page", 30), ("too_high", 1070), ("absent", None)]
+)
+def test_answer_may_tell_the_total_in_other_ways(read, call, many, kind, said):
+    read(page_rows=30, total_count=kind)
+    assert call("DescribeBackups", PageSize=100, **REPLICA).get("TotalCount") == said
+
+
+# --- kinds and shards -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("code", ["SingleNodeNotSupport", "StorageTypeOrInstanceTypeNotSupported"])
+def test_uncovered_instances_may_be_refused_by_other_codes(read, call, code, status):
+    read(uncovered_tasks="error", uncovered_tasks_code=code, uncovered_tasks_status=status)
+    assert call.refusal("DescribeBackupTasks", DBInstanceId="dds-demo-local") == (status, code)
+
+
+def test_kind_of_an_instance_may_be_left_open(read, call):
+    read(kind_shown=False)
+    [row] = call("DescribeDBInstanceAttribute", DBInstanceId="dds-demo-local")["DBInstances"]["DBInstance"]
+    assert not {"KindCode", "StorageType"} & set(row)
+
+
+def test_shards_may_not_be_shown(read, call):
+    read(shard_list=False)
+    [row] = call("DescribeDBInstanceAttribute", DBInstanceId="dds-demo-sharded")["DBInstances"]["DBInstance"]
+    assert "ShardList" not in row
+
+
+def test_node_may_be_ignored(read, call, clock, backup):
+    read(node_filter=False)
+    backup("dds-demo-sharded")
+    clock.advance(300)
+    listed = call("DescribeBackups", DBInstanceId="dds-demo-sharded", NodeId="d-demo-sharded-1")
+    assert len(listed["Backups"]["Backup"]) == 2
+
+
+def test_shards_may_come_and_go_and_the_sets_stay(emu, call, clock, backup):
+    def listed(number):
+        node = f"d-demo-sharded-{number}"
+        return len(call("DescribeBackups", DBInstanceId="dds-demo-sharded", NodeId=node)["Backups"]["Backup"])
+
+    backup("dds-demo-sharded")
+    clock.advance(300)
+    emu.service.set_shards("dds-demo-sharded", 3)
+    assert [listed(1), listed(2), listed(3)] == [1, 1, 0]
+    emu.service.set_shards("dds-demo-sharded", 1)
+    asked = {"DBInstanceId": "dds-demo-sharded", "NodeId": "d-demo-sharded-2"}
+    assert call.refusal("DescribeBackups", **asked) == (404, "InvalidNodeId.NotFound")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"page_rows": 0}, {"uncovered_tasks_status": 500}, {"expiry_seconds": -1}, {"available_lag_seconds": -1}],
+    ids=str,
+)
+def test_readings_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Readings(**wrong)

@@ -89,7 +89,7 @@ def test_own_instance_replaces_a_default_one():
     [
         ([], "top level: must be an object, not a list"),
         ({"sped": 1}, "sped: unknown field; did you mean 'speed'?"),
-        ({"zzz": 1}, "zzz: unknown field; known are speed, region_id, "),
+        ({"zzz": 1}, "zzz: unknown field; known are speed, skew, region_id, "),
         ({"speed": "fast"}, "speed: must be a number, not 'fast'"),
         ({"speed": 0}, "speed: must be more than 0"),
         ({"speed": float("nan")}, "speed: must be a number, not nan"),

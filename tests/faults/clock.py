@@ -1,4 +1,4 @@
-"""A moved clock on which things happen on their way."""
+"""A moved clock on which things happen on their way, and what workers see of it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ class EndlessError(BaseException):
     """A try goes on and on."""
 
 
-class Clock(ManualClock):
-    """Runs what is on its agenda when it passes it, and ends what goes past its limit."""
+class WorldClock(ManualClock):
+    """Runs what is on its agenda when it passes it, and ends what goes past its limit.
+
+    :ivar ahead: seconds by which the clocks of workers and triggerers are ahead of it.
+    """
 
     def __init__(self) -> None:
         super().__init__(BEGIN)
         self.limit = float("inf")
+        self.ahead = 0.0
         self.agenda: list[tuple[float, Callable[[], None]]] = []
+
+    def of_workers(self) -> float:
+        """Return the present as a worker's clock shows it."""
+        return self.now + self.ahead
 
     def advance(self, seconds: float) -> float:
         target = self.now + max(0.0, seconds)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("tests.faults.tasks")
 """Takes the place of the loggers that Airflow gives to tasks, triggers and hooks."""
-_LOUD = (LOG.name, "urllib3", "darabonba-core", "credentials", "Tea", "asyncio")
+_LOUD = (LOG.name, "airflow_provider_dds.outlets", "urllib3", "darabonba-core", "credentials", "Tea", "asyncio")
 _QUIET = ("uvicorn", "airflow_provider_dds.emulator")
 
 

@@ -10,34 +10,67 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
+from airflow_provider_dds.api.models import SUCCESS
 from airflow_provider_dds.exceptions import DdsApiError, DdsError, DdsResponseError, DdsTransportError
-from airflow_provider_dds.verdict import RUNNING
-from tests.faults.causes import explained, may_return, no_source_could_tell, set_ids, state_of
-from tests.faults.world import SECRET, TOKEN
+from airflow_provider_dds.waiting.backup.observation import RUNNING
+from tests.faults.causes import (
+    SKEW,
+    ended_by_airflow,
+    explained,
+    is_told_of_no_instance,
+    may_return,
+    may_see_sets,
+    no_source_could_tell,
+    nothing_told_it_from_its_twin,
+    of_generation,
+    old_jobs,
+    set_ids,
+    state_of,
+)
+from tests.faults.elsewhere import SECRETS
+from tests.faults.story import STORE_TROUBLES
+from tests.faults.wire_invariants import WIRE_PROMISES
+from tests.faults.wires import PASSWORD
+from tests.support.hostile_answers import FORGED_REQUEST_ID
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
-    from tests.faults.story import Call, Story
+    from tests.faults.schedule import Schedule
+    from tests.faults.story import Call, Story, Try
 
 OPERATOR_SLACK = 450.0
 """Seconds past its deadline that a try of the operator may take: the search for a lost job and the repeated calls."""
+AT_ONCE = 120.0
+"""Seconds that the repeated calls of one poll take at the most, and the way of an event to a worker."""
 SENSOR_SLACK = 200.0
-"""The same for the sensor: the repeated calls of one look."""
+"""The same for the sensor: the repeated calls of one poll."""
 
 
 class BrokenError(AssertionError):
-    """A promise is broken."""
+    """A promise is broken.
+
+    :ivar schedule: the schedule that breaks it.
+    :ivar promises: all that it breaks.
+    """
+
+    def __init__(self, text: str, schedule: Schedule, promises: tuple[str, ...]) -> None:
+        super().__init__(text)
+        self.schedule, self.promises = schedule, promises
 
 
 def check(story: Story, tally: Counter[str], excluded: Counter[str]) -> None:
     """Check every promise; counts each check made, and each case that a promise does not cover."""
+    broken: dict[str, AssertionError] = {}
     for promise in PROMISES:
         try:
             tally[promise.__name__] += promise(story, excluded)
-        except AssertionError as broken:
-            raise BrokenError(f"{promise.__name__.replace('_', ' ')}: {broken}\n{story.tell()}") from None
+        except AssertionError as error:
+            broken[promise.__name__.replace("_", " ")] = error
+    if broken:
+        shown = "\n".join(f"{name}: {error}" for name, error in broken.items())
+        raise BrokenError(f"{story.schedule!r}\n{shown}\n{story.tell()}", story.schedule, tuple(broken))
 
 
 # --- never two backups -------------------------------------------------------------------------------------------
@@ -52,6 +85,9 @@ def at_most_one_backup_a_run(story: Story, excluded: Counter[str]) -> int:
             groups.setdefault(group, []).extend(call for call in story.calls_of(each) if call.made)
     for made in groups.values():
         for earlier, later in pairwise(made):
+            if any(what == "store emptied" and earlier.time <= time <= later.time for what, time in story.happened):
+                excluded["a second backup, because the store was emptied after the first"] += 1
+                continue
             told = not no_source_could_tell(story, earlier, later)
             assert not told, f"jobs {earlier.made} and {later.made} were made for one run"
             excluded["a second backup, because the first was over before any source showed it"] += 1
@@ -60,19 +96,47 @@ def at_most_one_backup_a_run(story: Story, excluded: Counter[str]) -> int:
 
 def a_cleared_task_adopts_what_still_runs(story: Story, _: Counter[str]) -> int:
     """Once cleared, a task makes no backup if it saw its old one running."""
-    tries = [each for each in story.tries if each.task == "operator"]
-    cleared = [each for each in tries if each.generation == 1]
-    if not (cleared and story.schedule.operator.keeps_records):
-        return 0
-    record = tries[-len(cleared) - 1].record
-    known = record.get("backup_job_id") if record else None
-    seen = False
-    for call in (call for each in cleared for call in story.calls_of(each)):
-        if call.action == "DescribeBackupTasks" and call.body and "BackupJobId" not in call.request.params:
-            rows = json.loads(call.body)["BackupJobs"]
-            seen = any(str(row["BackupjobId"]).strip() == known and row["BackupSetStatus"] in RUNNING for row in rows)
-        assert not (call.made and seen), f"job {call.made} was made although job {known} was seen running"
-    return 1
+    checked = 0
+    for generation in range(1, story.clears + 1):
+        cleared, before = of_generation(story, generation), of_generation(story, generation - 1)[-1]
+        known = before.record.get("backup_job_id") if isinstance(before.record, dict) else None
+        if not (known and story.schedule.operator.keeps_records) or story.met(*STORE_TROUBLES):
+            continue
+        checked += 1
+        seen = False
+        for call in (call for each in cleared for call in each.calls):
+            if call.action == "DescribeBackupTasks" and call.body and "BackupJobId" not in call.request.params:
+                rows = json.loads(call.body)["BackupJobs"]
+                mine = [row for row in rows if str(row["BackupjobId"]).strip() == known]
+                seen = any(row["BackupSetStatus"] in RUNNING for row in mine)
+            assert not (call.made and seen), f"job {call.made} was made although job {known} was seen running"
+    return checked
+
+
+def a_clear_makes_a_new_backup(story: Story, excluded: Counter[str]) -> int:
+    """What a cleared task returns began after the clear, or is its own old job that then still ran."""
+    return _begins_with_its_run(story, excluded, cleared=True)
+
+
+def a_gate_opens_on_a_backup_that_began_after_it(story: Story, excluded: Counter[str]) -> int:
+    """With ``if_backup_running="wait"``, what a task returns began after its first try."""
+    return _begins_with_its_run(story, excluded, cleared=False)
+
+
+def _begins_with_its_run(story: Story, excluded: Counter[str], *, cleared: bool) -> int:
+    checked = 0
+    for each in returned(story, "operator"):
+        if story.schedule.operator.if_backup_running == "adopt" or (each.generation > 0) != cleared:
+            continue
+        checked += 1
+        began = of_generation(story, each.generation)[0].began
+        state = state_of(each.jobs, each.value)
+        if state is None or state.job.created >= began or state.job.job_id in old_jobs(story, each.generation):
+            continue
+        told = state.job.job_id not in may_return(story, each)
+        assert not told, f"job {each.value} began {began - state.job.created:.0f} s before the first try"
+        excluded["a backup of others, which nothing tells from the one that was asked for"] += 1
+    return checked
 
 
 def a_retry_goes_on_with_the_job_of_the_try_that_died(story: Story, _: Counter[str]) -> int:
@@ -82,6 +146,8 @@ def a_retry_goes_on_with_the_job_of_the_try_that_died(story: Story, _: Counter[s
         same_run = (each.task, each.generation) == (after.task, after.generation) == ("operator", after.generation)
         made = [call.made for call in story.calls_of(each) if call.made]
         if not (same_run and made and each.ending == "killed" and story.schedule.operator.keeps_records):
+            continue
+        if story.met(*STORE_TROUBLES) or each.frozen:
             continue
         if after.ending == "returned":
             checked += 1
@@ -96,39 +162,51 @@ def a_retry_goes_on_with_the_job_of_the_try_that_died(story: Story, _: Counter[s
 def the_job_id_is_one_of_its_own(story: Story, _: Counter[str]) -> int:
     """The operator returns the job it made, or one that it may adopt."""
     checked = 0
-    for number, each in enumerate(story.tries):
-        if each.task == "operator" and each.ending == "returned":
-            checked += 1
-            assert isinstance(each.value, str), f"{each.value!r} is no text"
-            assert each.value == each.value.strip(), f"{each.value!r} is not clean"
-            state = state_of(each.jobs, each.value)
-            assert state is not None, f"{each.value} is no job of the service"
-            assert state.job.job_id in may_return(story, number), f"{each.value} is none of its own"
+    for each in returned(story, "operator"):
+        checked += 1
+        assert isinstance(each.value, str), f"{each.value!r} is no text"
+        assert each.value == each.value.strip(), f"{each.value!r} is not clean"
+        state = state_of(each.jobs, each.value)
+        assert state is not None, f"{each.value} is no job of the service"
+        assert state.job.job_id in may_return(story, each), f"{each.value} is none of its own"
     return checked
 
 
-def success_means_a_good_backup(story: Story, _: Counter[str]) -> int:
+def success_means_a_good_backup(story: Story, excluded: Counter[str]) -> int:
     """A wait succeeds only for a job that is Finished, and not while the service shows a Failed set of it."""
     checked = 0
-    for each in story.tries:
+    for each in returned(story, "operator", "sensor"):
         plan = story.schedule.operator if each.task == "operator" else story.schedule.sensor
-        if each.ending != "returned" or not (each.task == "sensor" or plan.wait_for_completion):
+        if not (each.task == "sensor" or plan.wait_for_completion):
             continue
         checked += 1
-        facts = each.value if each.task == "sensor" else each.xcoms["backup"]
         asked = story.asked_for(each)
         state = state_of(each.jobs, asked)
         assert state is not None, f"there is no job {asked}"
+        if nothing_told_it_from_its_twin(story, each, state):
+            excluded["a backup of which nothing but the row of an automatic one of its id was seen"] += 1
+            continue
         assert state.look.phase.value == "Finished", f"job {asked} is {state.look.phase.value}"
-        shown = [each.sets[set_id].lower() for set_id in set_ids(state) if set_id in each.sets]
-        failed = plan.confirm_backup_set and any(status.startswith("fail") for status in shown)
-        assert not failed, f"a set of job {asked} is Failed"
+        shown = [each.sets[set_id] for set_id in set_ids(state) if set_id in each.sets]
+        for found in shown if plan.confirm_backup_set and may_see_sets(story) else ():
+            assert not found.status.lower().startswith("fail"), f"a set of job {asked} is Failed"
+            assert found.status == SUCCESS, f"a set of job {asked} is {found.status}"
+            assert found.available is not False, f"a set of job {asked} is not available"
+            of_service, of_workers = each.skews
+            expires = found.expire_time.timestamp() if found.expire_time else float("inf")
+            too_far = abs(of_service - of_workers) > SKEW  # the service takes no request then
+            assert expires > each.ended + of_service or too_far, f"a set of job {asked} has expired"
+        if each.task == "operator" and "backup" not in each.xcoms:
+            assert story.met("xcom fails"), "the facts were not pushed"
+            continue
+        facts = each.value if each.task == "sensor" else each.xcoms["backup"]
         told = facts["backup_id"].split(",") if facts["backup_id"] else []
         assert len(told) == len(set(told)), f"a set is told twice: {told}"
         assert set(told) <= set(set_ids(state)), f"set {told} is not of job {asked}"
         whole = set(told) == set(set_ids(state)) or len(state.job.ids) > 1 or not told
         patience = 600 if each.task == "operator" else plan.confirm_timeout
-        assert whole or each.ended - state.look.ended >= patience, f"not all sets of job {asked} are there: {told}"
+        waited = each.ended - state.look.ended + story.shifts
+        assert whole or waited >= patience, f"not all sets of job {asked} are there: {told}"
         named = (facts["db_instance_id"], facts["backup_job_id"], facts["status"] in ("Success", "Finished"))
         assert named == (story.schedule.instance_id, asked, True), f"the facts are of another backup: {facts}"
     return checked
@@ -139,8 +217,8 @@ def success_means_a_good_backup(story: Story, _: Counter[str]) -> int:
 
 def every_failure_names_what_and_where(story: Story, _: Counter[str]) -> int:
     """An error says which instance and job, and for an error of the API action, code and request id."""
-    request_ids = {call.request.request_id for call in story.calls}
-    failed = [each for each in story.tries if each.error]
+    request_ids = {call.request.request_id for call in story.calls} | {FORGED_REQUEST_ID}
+    failed = [each for each in story.tries if each.error and not each.frozen and not ended_by_airflow(each)]
     for each in failed:
         error = real(each.error)
         said = str(error)
@@ -149,7 +227,7 @@ def every_failure_names_what_and_where(story: Story, _: Counter[str]) -> int:
         assert story.schedule.instance_id in said, f"no instance in: {said}"
         job_id = story.asked_for(each)
         if each.task == "sensor" or (job_id and "CreateBackup" not in said):
-            assert job_id in said, f"no job in: {said}"
+            assert job_id in said or "{{ job }}" in said, f"no job in: {said}"
         if isinstance(error, DdsApiError):
             for name, value in (("action", error.action), ("code", error.code), ("request id", error.request_id)):
                 assert (value or "none") in said or name == "code", f"no {name} in: {said}"
@@ -160,21 +238,55 @@ def every_failure_names_what_and_where(story: Story, _: Counter[str]) -> int:
     return len(failed)
 
 
+def only_errors_that_the_package_documents_reach_airflow(story: Story, _: Counter[str]) -> int:
+    """No TypeError or KeyError, nothing of Airflow's store, and no private class ends a try."""
+    failed = [real(each.error) for each in story.tries if each.error and not ended_by_airflow(each)]
+    for error in failed:
+        public = isinstance(error, (DdsError, AirflowSensorTimeout)) and not type(error).__name__.startswith("_")
+        assert public, f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
+    return len(failed)
+
+
 def every_error_has_a_cause(story: Story, _: Counter[str]) -> int:
     """No try ends with an error that neither the schedule's faults nor its readings explain."""
-    failed = [(number, real(each.error)) for number, each in enumerate(story.tries) if each.error]
-    for number, error in failed:
-        assert explained(story, number, type(error)), f"nothing explains {type(error).__name__}: {error}"
+    failed = [(each, real(each.error)) for each in story.tries if each.error and not each.frozen]
+    for each, error in failed:
+        assert explained(story, each, type(error)), f"nothing explains {type(error).__name__}: {error}"
     return len(failed)
+
+
+def a_deferral_without_an_event_is_followed_by_a_poll(story: Story, _: Counter[str]) -> int:
+    """Where Airflow ends the deferral of a wait for a backup, or its event says nothing, a worker asks the service."""
+    checked = 0
+    for each in story.tries:
+        for ended_at, how in each.ended_deferrals:
+            if each.frozen or each.ending == "killed" or ended_by_airflow(each):
+                continue
+            checked += 1
+            assert any(call.time >= ended_at for call in each.calls), f"no poll after a deferral: {how}"
+    return checked
+
+
+def nothing_waits_for_an_instance_that_is_not_there(story: Story, _: Counter[str]) -> int:
+    """A try ends with the first answer that says that there is no such instance."""
+    checked = 0
+    for each in story.tries:
+        said = [call for call in each.calls if is_told_of_no_instance(call)]
+        if said and not each.frozen:
+            checked += 1
+            late = each.ended - said[0].time
+            assert late <= AT_ONCE, f"{each.task} waited {late:.0f} s for an instance that is not there"
+    return checked
 
 
 def every_try_ends_in_time(story: Story, _: Counter[str]) -> int:
     """A try ends by its deadline, but for the calls and the search that are under way then."""
-    for each in story.tries:
-        slack = OPERATOR_SLACK if each.task == "operator" else SENSOR_SLACK
+    tries = [each for each in story.tries if not each.frozen]
+    for each in tries:
+        slack = story.shifts + (OPERATOR_SLACK if each.task == "operator" else SENSOR_SLACK)
         late = each.ended - max(each.deadline, each.began)
         assert late <= slack, f"the {each.task} ended {late:.0f} s after its deadline"
-    return len(story.tries)
+    return len(tries)
 
 
 # --- no secret leaves --------------------------------------------------------------------------------------------
@@ -183,9 +295,10 @@ def every_try_ends_in_time(story: Story, _: Counter[str]) -> int:
 def no_secret_leaves(story: Story, _: Counter[str]) -> int:
     """No secret in a log line, in anything handed to Airflow, or in an exception."""
     shown = [*story.log, *story.kept, *(text for each in story.tries if each.error for text in texts_of(each.error))]
+    secrets = {*SECRETS, PASSWORD, *(story.wiring.lent if story.wiring else ())}
     for text in shown:
-        assert SECRET not in text, f"the secret is in: {text}"
-        assert TOKEN not in text, f"the token is in: {text}"
+        for secret in secrets:
+            assert secret not in text, f"{secret} is in: {text}"
     return len(shown)
 
 
@@ -205,14 +318,30 @@ def real(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, AirflowSkipException) and error.__cause__ else error
 
 
+def returned(story: Story, *tasks: str) -> list[Try]:
+    """Return the tries that ended well, for Airflow too: not those in whose place another had begun."""
+    return [each for each in story.tries if each.task in tasks and each.ending == "returned" and not each.frozen]
+
+
+def same_end(one: Try, other: Try) -> bool:
+    """Whether two tries ended alike, as far as a user can tell."""
+    return (one.ending, type(one.error)) == (other.ending, type(other.error))
+
+
 PROMISES: tuple[Callable[[Story, Counter[str]], int], ...] = (
+    *WIRE_PROMISES,
     at_most_one_backup_a_run,
     a_cleared_task_adopts_what_still_runs,
+    a_clear_makes_a_new_backup,
+    a_gate_opens_on_a_backup_that_began_after_it,
     a_retry_goes_on_with_the_job_of_the_try_that_died,
     the_job_id_is_one_of_its_own,
     success_means_a_good_backup,
+    only_errors_that_the_package_documents_reach_airflow,
     every_failure_names_what_and_where,
     every_error_has_a_cause,
+    a_deferral_without_an_event_is_followed_by_a_poll,
+    nothing_waits_for_an_instance_that_is_not_there,
     every_try_ends_in_time,
     no_secret_leaves,
 )

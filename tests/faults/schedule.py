@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
-
-from hypothesis import strategies as st
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dds.emulator import JobOutcome, Readings
 from airflow_provider_dds.emulator.model import InstanceKind
+
+if TYPE_CHECKING:
+    from tests.faults.wire_schedule import WirePlan
 
 INSTANCES = {
     InstanceKind.CLOUD_REPLICA: "dds-demo-replica",
@@ -25,56 +26,23 @@ READS = (
     "DescribeHistoryTasks",
 )
 
-UNAVAILABLE = {"kind": "error", "status": 503, "code": "ServiceUnavailable"}
-FAULTS: dict[str, dict[str, Any]] = {
-    "throttled": {"kind": "throttle"},
-    "throttled_for_3_s": {"kind": "throttle", "retry_after_ms": 3_000},
-    "throttled_for_20_s": {"kind": "throttle", "retry_after_ms": 20_000},
-    "503_before": {**UNAVAILABLE, "when": "before"},
-    "503_after": {**UNAVAILABLE, "when": "after"},
-    "500_after": {"kind": "error", "status": 500, "code": "InternalError", "when": "after"},
-    "nonce_used_after": {"kind": "error", "status": 400, "code": "SignatureNonceUsed", "when": "after"},
-    "html_502_before": {"kind": "html", "status": 502, "when": "before"},
-    "html_502_after": {"kind": "html", "status": 502, "when": "after"},
-    "html_200_after": {"kind": "html", "status": 200, "when": "after"},
-    "empty_before": {"kind": "empty_body", "when": "before"},
-    "empty_after": {"kind": "empty_body", "when": "after"},
-    "empty_503_after": {"kind": "empty_body", "status": 503, "when": "after"},
-    "null_before": {"kind": "null_body", "when": "before"},
-    "null_after": {"kind": "null_body", "when": "after"},
-    "truncated": {"kind": "truncated_body"},
-    "cut": {"kind": "cut_body"},
-    "wrong_shape": {"kind": "wrong_shape"},
-    "wrong_shape_list": {"kind": "wrong_shape", "body": []},
-    "wrong_shape_text": {"kind": "wrong_shape", "body": dict.fromkeys(
-        ("RequestId", "BackupJobs", "Backups", "ClusterBackups", "DBInstances", "Items"), "?")},
-    "reset_before": {"kind": "reset_before"},
-    "reset_after": {"kind": "reset_after"},
-    "hang_before": {"kind": "hang", "when": "before", "seconds": None},
-    "hang_after": {"kind": "hang", "when": "after", "seconds": None},
-    "ids_dropped": {"kind": "drop_job_id"},
-    "token_expired": {"kind": "error", "status": 400, "code": "InvalidSecurityToken.Expired",
-                      "message": "Specified SecurityToken is expired.", "when": "before"},
-    "denied": {"kind": "error", "status": 403, "code": "Forbidden.RAM", "when": "before"},
-}  # fmt: skip
-PERMANENT = ("token_expired", "denied")
-"""Faults that fail every call that they meet, for good."""
-
 
 @dataclass(frozen=True)
 class Strike:
     """A fault that meets some calls in a row.
 
-    :ivar fault: a name in ``FAULTS``.
-    :ivar action: only calls of this action count; None: all calls do.
+    :ivar fault: a name in ``FAULTS``, or in ``WIRE_FAULTS``.
+    :ivar action: only calls of this action count, or only requests to the credential source; None: all calls do.
     :ivar first: how many calls pass before it.
     :ivar times: how many it meets; None: all that follow.
+    :ivar during: instead, all calls between these seconds from the schedule's start on: the same polls in every mode.
     """
 
     fault: str
     action: str | None
     first: int = 0
     times: int | None = 1
+    during: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,26 +52,85 @@ class Kill:
     :ivar at: the points that count: around CreateBackup (before it is sent, after the service acted), around accesses
         to the store, around any call, or before a sleep.
     :ivar passed: how many such points pass first.
+    :ivar cleared: it ends because somebody clears the task while it runs: one of the operator's.
+    :ivar thaws: it only stands still, and goes on once the try that Airflow starts in its place is over. Only for
+        points at the store: nobody can help a worker that stands still between its last instruction and the wire.
     """
 
     at: Literal["create", "store", "call", "sleep"]
     passed: int
+    thaws: bool = False
+    cleared: bool = False
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """What becomes of a deferral, other than that its trigger fires.
+
+    :ivar number: how many deferrals of the schedule come before it.
+    :ivar how: Airflow ends it because its time is over, or its trigger fails; or its arguments, or its event, come as
+        another release of the package may have stored them.
+    """
+
+    number: int
+    how: Literal["times out", "fails", "arguments garbled", "event garbled"]
+
+
+What = Literal[
+    "automatic",
+    "manual",
+    "busy",
+    "service clock",
+    "worker clock",
+    "key rotated",
+    "store emptied",
+    "store garbled",
+    "store full",
+    "xcom fails",
+    "inputs move",
+    "released",
+]
 
 
 @dataclass(frozen=True)
 class Happening:
-    """Something that others do to the instance.
+    """Something that happens around the task.
 
-    :ivar what: an automatic backup, or a manual one of somebody else, begins; or the instance is busy for a time.
+    :ivar what: an automatic backup, or a manual one of somebody else, begins; the instance is busy for a time; a clock
+        jumps; the AccessKey is replaced; something befalls what Airflow keeps for the task; what is behind the template
+        of the sensor's job id moves; the instance is released.
     :ivar seconds: when, from the start of the schedule on.
     :ivar before: instead, right before this call of the task: its action, and how many of it pass first.
-    :ivar lasts: how long the instance is busy, which is not Running.
+    :ivar lasts: seconds that the instance is busy, which is not Running, that the store is full, that XComs fail, or
+        that the old key is dead before the connection has the new one.
+    :ivar skew: seconds that the clock which jumps is ahead from then on.
+    :ivar garbage: what is found in the store instead of each record, see ``elsewhere.GARBAGE``.
     """
 
-    what: Literal["automatic", "manual", "busy"]
+    what: What
     seconds: int = 0
     before: tuple[str, int] | None = None
     lasts: int = 300
+    skew: int = 0
+    garbage: str = "text"
+
+
+@dataclass(frozen=True)
+class Clear:
+    """A clear of the operator's task, by Airflow's own formula.
+
+    :ivar after: seconds after the end of the task.
+    :ivar retries: what ``retries`` was edited to before; None: nothing was.
+    :ivar gone: the clear did not find the task in its DAG, which has it again by now.
+    :ivar pending: it comes after the first try that ends, also where Airflow would retry.
+    :ivar others: backups that others make in the meantime.
+    """
+
+    after: int = 0
+    retries: int | None = None
+    gone: bool = False
+    pending: bool = False
+    others: tuple[Literal["automatic", "manual"], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +145,7 @@ class OperatorPlan:
     poll_strategy: str = "progress"
     looks: int = 20
     backup_method: str | None = None
+    execution_timeout: int | None = None
 
     @property
     def keeps_records(self) -> bool:
@@ -126,7 +154,7 @@ class OperatorPlan:
 
 @dataclass(frozen=True)
 class SensorPlan:
-    mode: Literal["poke", "reschedule", "deferrable"] = "poke"
+    mode: Literal["poke", "reschedule", "deferrable", "from trigger"] = "poke"
     confirm_backup_set: bool = True
     confirm_timeout: int = 600
     not_found_grace: int = 300
@@ -137,39 +165,48 @@ class SensorPlan:
     soft_fail: bool = False
     has_store: bool = True
     id_as: Literal["text", "number", "with newline", "unknown"] = "text"
+    execution_timeout: int | None = None
 
 
 @dataclass(frozen=True)
 class Schedule:
     """One run of operator and sensor, and all that strikes them.
 
-    :ivar earlier: backups of others that ended well before it begins.
+    :ivar earlier: backups of others that ended well before it begins; ``many`` are more than a page of the service has.
     :ivar outcomes: how the jobs of the instance go, in the order in which they begin, whoever began them.
+    :ivar deferrals: deferrals whose trigger does not fire as it should.
     :ivar restarts: at which points of their work (sleeps and calls, counted together) triggerers end.
     :ivar retries: tries that may follow the first one.
     :ivar stubborn: retry also what Airflow would not.
     :ivar pause: seconds between two tries.
-    :ivar clear_after: clear the operator's task this many seconds after its end; None: do not.
+    :ivar clears: clears of the operator's task, one after the other.
     :ivar strange_record: the store holds the record of another item of a mapped task.
     :ivar second: where in its minute the schedule begins.
+    :ivar skew: seconds by which the service's clock is ahead of the workers' to begin with.
+    :ivar agree: the sensor is played in its other modes, too.
+    :ivar wire: how calls get to the service; None: directly.
     """
 
     kind: InstanceKind = InstanceKind.CLOUD_REPLICA
     operator: OperatorPlan = field(default_factory=OperatorPlan)
     sensor: SensorPlan | None = None
     readings: Readings = field(default_factory=Readings)
-    earlier: tuple[Literal["automatic", "manual"], ...] = ()
+    earlier: tuple[Literal["automatic", "manual", "many"], ...] = ()
     outcomes: tuple[JobOutcome, ...] = ()
     strikes: tuple[Strike, ...] = ()
     kills: tuple[Kill, ...] = ()
     happenings: tuple[Happening, ...] = ()
+    deferrals: tuple[Deferral, ...] = ()
     restarts: frozenset[int] = frozenset()
     retries: int = 2
     stubborn: bool = False
     pause: int = 30
-    clear_after: int | None = None
+    clears: tuple[Clear, ...] = ()
     strange_record: bool = False
     second: float = 0.0
+    skew: int = 0
+    agree: bool = False
+    wire: WirePlan | None = None
 
     @property
     def instance_id(self) -> str:
@@ -185,214 +222,10 @@ def _differences(value: Any) -> str:
         return f"({', '.join(map(_differences, value))}{',' if len(value) == 1 else ''})"
     if not hasattr(value, "__dataclass_fields__"):
         return str(value) if isinstance(value, InstanceKind) else repr(value)
-    plain = type(value)() if not isinstance(value, (Strike, Kill, Happening)) else None
+    plain = type(value)() if not isinstance(value, (Strike, Kill, Happening, Deferral)) else None
     shown = [
         f"{each.name}={_differences(getattr(value, each.name))}"
         for each in fields(value)
         if plain is None or getattr(value, each.name) != getattr(plain, each.name)
     ]
     return f"{type(value).__name__}({', '.join(shown)})"
-
-
-def _some(
-    cls: type, most: int, *groups: dict[str, st.SearchStrategy[Any]], **more: st.SearchStrategy[Any]
-) -> st.SearchStrategy[Any]:
-    """Draw a dataclass of which a few fields differ from their defaults; a group given twice does so more often."""
-    options = [option for group in (*groups, more) for option in group.items()]
-    changes = st.one_of([st.tuples(st.just(name), values) for name, values in options])
-    return st.lists(changes, max_size=most, unique_by=lambda change: change[0]).map(lambda drawn: cls(**dict(drawn)))
-
-
-def few(each: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[Any]:
-    return st.lists(each, max_size=most).map(tuple)
-
-
-def strikes(*actions: str | None, first: int, times: tuple[int | None, ...]) -> st.SearchStrategy[Strike]:
-    return st.builds(
-        Strike,
-        fault=st.sampled_from(sorted(FAULTS)),
-        action=st.sampled_from(actions),
-        first=st.integers(0, first),
-        times=st.sampled_from(times),
-    )
-
-
-on_creates = strikes("CreateBackup", first=2, times=(1, 2, 3))
-passing = strikes(None, *READS, first=12, times=(1, 2, 5))
-lasting = strikes("CreateBackup", None, *READS, first=12, times=(1, 3, 8, 20, None))
-kills_at_the_create = st.one_of(
-    st.builds(Kill, at=st.just("create"), passed=st.integers(0, 4)),
-    st.builds(Kill, at=st.just("store"), passed=st.integers(0, 10)),
-)
-kills = kills_at_the_create | st.one_of(
-    st.builds(Kill, at=st.just("call"), passed=st.integers(0, 40)),
-    st.builds(Kill, at=st.just("sleep"), passed=st.integers(0, 20)),
-)
-happenings = st.builds(
-    Happening,
-    what=st.sampled_from(["automatic", "manual", "busy"]),
-    seconds=st.integers(0, 1200),
-    before=st.none() | st.tuples(st.sampled_from(["CreateBackup", *READS]), st.integers(0, 3)),
-    lasts=st.sampled_from([30, 300, 3000]),
-)
-outcomes = _some(
-    JobOutcome,
-    3,
-    seconds=st.sampled_from([10.0, 60.0, 600.0, 1500.0]),
-    vanish=st.booleans(),
-    backup_set=st.sampled_from(["Failed", "none"]),
-) | st.one_of(
-    st.builds(
-        JobOutcome,
-        fail_at=st.sampled_from([0.0, 40.0, 100.0]),
-        fail_word=st.sampled_from([None, "Failed", "BackupError", "Canceled", "Broken"]),
-        vanish=st.booleans(),
-        backup_set=st.sampled_from([None, "Failed", "none"]),
-        seconds=st.sampled_from([None, 20.0, 600.0]),
-    ),
-    st.just(JobOutcome(backup_set="Failed")),
-    st.builds(JobOutcome, stuck_at=st.sampled_from([0.0, 50.0])),
-    st.builds(
-        JobOutcome,
-        unknown_at=st.sampled_from([0.0, 50.0]),
-        unknown_until=st.sampled_from([60.0, 100.0]),
-        unknown_word=st.sampled_from(["Pausing", "", "Uploading"]),
-    ),
-)
-MISLEADING: dict[str, st.SearchStrategy[Any]] = {
-    "finished_rows": st.just("only_by_id"),
-    "finished_row_seconds": st.sampled_from([0.0, 60.0, 600.0]),
-    "failed_job_status": st.sampled_from([None, "BackupFailed", "error"]),
-    "failed_job_set": st.just("none"),
-    "unknown_job_in_tasks": st.just("not_matched"),
-    "job_filter_in_tasks": st.just(False),
-    "job_filter_in_sets": st.just(False),
-    "create_returns": st.sampled_from(["backup_id", "both", "neither"]),
-    "create_backup_id": st.just("set_id"),
-    "new_row_delay_seconds": st.sampled_from([5.0, 60.0, 119.0, 160.0, 400.0]),
-    "running_sets": st.just("listed"),
-    "running_cluster_sets": st.just("hidden"),
-    "set_lag_seconds": st.sampled_from([30.0, 200.0, 700.0, 100_000.0]),
-    "shard_set_lag_seconds": st.sampled_from([60.0, 700.0]),
-    "duplicate_rows": st.just(True),
-    "row_order": st.just("oldest_first"),
-    "shard_job_ids": st.just("per_shard"),
-    "history": st.sampled_from(["unrelated", "hidden"]),
-}
-"""Readings that decide what of a job is to be seen when, and under which id."""
-OTHER_READINGS: dict[str, st.SearchStrategy[Any]] = {
-    "uncovered_tasks": st.sampled_from(["error", "listed"]),
-    "unknown_job_in_sets": st.just("not_matched"),
-    "create_id_type": st.just("int"),
-    "row_id_type": st.just("int"),
-    "trailing_newline": st.just(True),
-    "scheduled_start_time": st.sampled_from(["requested", "absent"]),
-    "upcoming_automatic_rows": st.integers(1, 2),
-    "progress": st.sampled_from(["number", "absent", "nonsense"]),
-    "running_set_status": st.sampled_from(["Doing", ""]),
-    "failed_cluster_set_status": st.sampled_from(["FAILED", "Fail"]),
-    "attach_log_seconds": st.sampled_from([60.0, 900.0]),
-    "method_omitted_on_cloud": st.just("error"),
-    "retention_on_local_disk": st.just("error"),
-    "shard_node_id": st.just("optional"),
-    "history_task_type": st.just("BackupIns"),
-    "daily_cap": st.integers(1, 2),
-    "not_running_code": st.sampled_from(["OperationDenied.DBInstanceStatus", "InstanceStatusInvalid", "Task.Conflict"]),
-    "backup_exists_code": st.just("BackupJobExists"),
-    "unknown_instance_code": st.just("InvalidInstanceId.NotFound"),
-    "unknown_instance_attribute": st.just("empty"),
-    "missing_parameter": st.just("generic"),
-    "region_id_needed": st.just(True),
-    "throttle_status": st.sampled_from([429, 503]),
-    "throttle_retry_after_ms": st.sampled_from([1_000, 40_000]),
-}
-
-
-def readings(most: int) -> st.SearchStrategy[Readings]:
-    return _some(Readings, most, MISLEADING, MISLEADING, OTHER_READINGS)
-
-
-operators = st.builds(
-    replace,
-    _some(
-        OperatorPlan,
-        4,
-        if_backup_running=st.sampled_from(["adopt", "fail"]),
-        confirm_backup_set=st.just(False),
-        durable=st.just(False),
-        has_store=st.just(False),
-        poke_interval=st.sampled_from([10, 30, 120]),
-        poll_strategy=st.sampled_from(["exponential", "fixed"]),
-        looks=st.integers(1, 30),
-        backup_method=st.sampled_from(["Snapshot", "Physical"]),
-    ),
-    wait_for_completion=st.booleans(),
-    deferrable=st.booleans(),
-)
-sensors = st.builds(
-    replace,
-    _some(
-        SensorPlan,
-        4,
-        confirm_backup_set=st.just(False),
-        confirm_timeout=st.sampled_from([0, 120]),
-        not_found_grace=st.sampled_from([0, 60]),
-        poll_strategy=st.sampled_from(["exponential", "fixed"]),
-        max_wait=st.sampled_from([120, 600]),
-        poke_interval=st.sampled_from([10, 30, 120]),
-        looks=st.integers(1, 30),
-        soft_fail=st.just(True),
-        has_store=st.just(False),
-    ),
-    mode=st.sampled_from(["poke", "reschedule", "deferrable"]),
-    id_as=st.sampled_from(["text", "text", "number", "with newline", "unknown"]),
-)
-common: dict[str, st.SearchStrategy[Any]] = {
-    "kind": st.sampled_from(list(INSTANCES)),
-    "operator": operators,
-    "earlier": few(st.sampled_from(["automatic", "manual"]), 2),
-    "outcomes": few(outcomes, 3),
-    "restarts": st.frozensets(st.integers(0, 20), max_size=3),
-    "retries": st.integers(0, 4),
-    "stubborn": st.booleans(),
-    "pause": st.sampled_from([0, 30, 300, 1200]),
-    "strange_record": st.booleans(),
-    "second": st.sampled_from([0.0, 29.5, 59.0]),
-}
-waits = st.builds(
-    Schedule,
-    **common,
-    sensor=st.none() | sensors,
-    readings=st.builds(
-        replace,
-        readings(3),
-        job_filter_in_tasks=st.booleans(),
-        row_order=st.sampled_from(["newest_first", "oldest_first"]),
-    ),
-    strikes=few(passing, 4),
-    kills=few(kills, 1),
-    happenings=few(happenings, 1),
-)
-"""What a wait goes through: a backup is under way, and then reads go wrong."""
-creates = st.builds(
-    Schedule,
-    **common,
-    readings=readings(5),
-    strikes=few(on_creates, 2),
-    kills=few(kills_at_the_create, 2),
-    happenings=few(happenings, 2),
-    clear_after=st.none() | st.sampled_from([0, 100, 1000]),
-)
-"""What a create goes through: its answers are lost, workers die around it, others make backups."""
-storms = st.builds(
-    Schedule,
-    **common,
-    sensor=st.none() | sensors,
-    readings=readings(6),
-    strikes=st.tuples(few(on_creates, 2), few(lasting, 4)).map(lambda both: both[0] + both[1]),
-    kills=few(kills, 3),
-    happenings=few(happenings, 2),
-    clear_after=st.none() | st.sampled_from([0, 100, 1000]),
-)
-"""Everything at once."""
-schedules = waits | creates | storms

@@ -9,9 +9,9 @@ from dataclasses import replace
 from airflow_provider_dds.emulator import Emulator, JobOutcome, Readings
 from airflow_provider_dds.emulator.recorder import Recorder
 from tests.faults.report import Report
-from tests.faults.scene import PATIENCE
-from tests.faults.schedule import OperatorPlan, Schedule, Strike
+from tests.faults.schedule import Clear, OperatorPlan, Schedule, Strike
 from tests.faults.search import play, search
+from tests.faults.wires import PATIENCE
 
 SLICE = 150
 SEED = 20261124
@@ -43,7 +43,7 @@ def test_many_tries_that_each_end_in_time_are_not_endless(world):
     nothing_ever = (Strike("empty_before", "CreateBackup", times=None),)
     stubborn = Schedule(operator=OperatorPlan(durable=False), strikes=nothing_ever, stubborn=True, pause=0)
     report = Report(seed=0)
-    play(world, replace(stubborn, retries=4, clear_after=0), report)
+    play(world, replace(stubborn, retries=4, clears=(Clear(),)), report)
     assert report.counts["backups made"] == 0
 
 

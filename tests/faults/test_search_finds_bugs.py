@@ -1,4 +1,7 @@
-"""The search can fail: it finds what is broken on purpose, each time as the broken promise it is."""
+"""The search can fail: it finds what is broken on purpose, each time as the broken promise it is.
+
+What is broken on the wire is in ``test_search_finds_broken_wires.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +10,68 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_dds import look, verdict, watch
-from airflow_provider_dds.creation import CreateRecord
+from airflow_provider_dds.api import models, requests
+from airflow_provider_dds.api.requests import Kind
+from airflow_provider_dds.client import sending
+from airflow_provider_dds.creating import backup, evidence
+from airflow_provider_dds.creating.record import CreateRecord
+from airflow_provider_dds.emulator import InstanceKind, JobOutcome, Readings
+from airflow_provider_dds.exceptions import DdsNotFoundError, DdsTimeoutError
 from airflow_provider_dds.hooks import dds as hooks
-from airflow_provider_dds.hooks import sending
-from airflow_provider_dds.operators import dds as operators
-from tests.faults.invariants import BrokenError
-from tests.faults.search import search
+from airflow_provider_dds.operators import create_backup, record_keeper
+from airflow_provider_dds.sensors import base
+from airflow_provider_dds.triggers import inputs, start
+from airflow_provider_dds.waiting.backup import matching, shards, verdict
+from airflow_provider_dds.waiting.backup import observe as look
+from airflow_provider_dds.waiting.wait import Wait
+from tests.faults.drawing import creates, waits
+from tests.faults.schedule import Deferral, Happening, Kill, SensorPlan, Strike
 
-WITHIN = 400
-"""Schedules in which a bug has to be found."""
-SEED = 1
-
-
-@pytest.fixture
-def finds(world):
-    def find(promise: str) -> None:
-        with pytest.raises(BrokenError, match=promise):
-            search(world, WITHIN, seed_number=SEED, shrink=False)
-
-    return find
+pytestmark = pytest.mark.mutants
 
 
 def test_create_that_is_repeated_blindly(finds, monkeypatch):
     original = sending.retry_options
 
     def blind(request, *rest):
-        return original(replace(request, creates=False), *rest)
+        return original(replace(request, kind=Kind.READ), *rest)
 
     monkeypatch.setattr(sending, "retry_options", blind)
-    finds("at most one backup a run|the job id is one of its own|every error has a cause")
+    following = ("at most one backup a run", "the job id is one of its own")
+    finds("no second post without proof", following=following, drawn=creates)
 
 
 def test_intent_that_is_never_recorded(finds, monkeypatch):
     monkeypatch.setattr(CreateRecord, "asking", lambda record, _now, _known: record)
-    finds("at most one backup a run")
+    finds("at most one backup a run", following=("the job id is one of its own",), drawn=creates)
 
 
 def test_clear_that_is_taken_for_a_retry(finds, monkeypatch):
-    monkeypatch.setattr(operators, "generation_of", lambda _: 0)
-    finds("the job id is one of its own")
+    monkeypatch.setattr(record_keeper, "was_cleared", lambda *_, **__: False)
+    finds("a clear makes a new backup", following=("the job id is one of its own",), drawn=creates)
+
+
+def test_clear_that_is_told_by_max_tries_alone(finds, monkeypatch):
+    def by_one_number(before, now, **_):
+        return now.max_tries != before.max_tries
+
+    monkeypatch.setattr(record_keeper, "was_cleared", by_one_number)
+    finds("a clear makes a new backup", following=("the job id is one of its own",))
+
+
+def test_patience_that_ends_before_the_deadline(finds, monkeypatch):
+    original = backup.repeat_for
+
+    def impatient(error):
+        return backup.Repeat.NEVER if isinstance(error, hooks.DdsError) else original(error)
+
+    monkeypatch.setattr(backup, "repeat_for", impatient)
+    finds("every error has a cause")
+
+
+def test_connection_that_is_read_only_once(finds, monkeypatch):
+    monkeypatch.setattr(hooks.DdsHook, "_is_new", lambda *_: False)
+    finds("every error has a cause")
 
 
 def test_first_row_that_is_taken_for_the_job(finds, monkeypatch):
@@ -57,35 +82,47 @@ def test_first_row_that_is_taken_for_the_job(finds, monkeypatch):
         return replace(answer, value=[replace(row, backup_job_id=backup_job_id) for row in answer.value[:1]])
 
     monkeypatch.setattr(look, "describe_backup_tasks", first)
-    finds("success means a good backup")
+    finds("success means a good backup", drawn=waits)
 
 
 def test_failed_set_that_is_ignored(finds, monkeypatch):
-    def blind(seen):
-        good = [each for each in seen.sets if each.status != verdict.FAILED]
+    def blind(seen, _now):
+        good = [each for each in seen.sets if each.status != models.FAILED]
         return verdict.SetState.SUCCESS if good else verdict.SetState.INVISIBLE
 
-    monkeypatch.setattr(verdict.Look, "set_state", property(blind))
-    finds("success means a good backup")
+    monkeypatch.setattr(verdict.Observation, "set_state", blind)
+    failing = waits.map(lambda each: replace(each, outcomes=(JobOutcome(backup_set="Failed"),) * 3))
+    finds("success means a good backup", drawn=failing)
 
 
 def test_deadline_that_is_forgotten(finds, monkeypatch):
-    original = watch.judge
+    original = Wait.conclude
 
-    def patient(seen, memory, terms, now):
-        return original(seen, memory, replace(terms, deadline=math.inf), now)
+    def patient(wait, *seen):
+        deadline, wait.deadline = wait.deadline, math.inf
+        try:
+            return original(wait, *seen)
+        finally:
+            wait.deadline = deadline
 
-    monkeypatch.setattr(watch, "judge", patient)
-    by_airflow = "every failure names what and where: (Trigger timeout|no instance in: Sensor has timed out)"
-    finds(f"it does not end|every try ends in time|{by_airflow}")
+    monkeypatch.setattr(Wait, "conclude", patient)
+    stuck = waits.map(
+        lambda each: replace(
+            each,
+            outcomes=(JobOutcome(stuck_at=50.0),) * 3,
+            operator=replace(each.operator, wait_for_completion=True, deferrable=False),
+        )
+    )
+    by_airflow = "every failure names what and where"  # which ends the wait instead
+    finds("every try ends in time", by_airflow, following=("every error has a cause",), drawn=stuck)
 
 
 def test_error_without_its_request(finds, monkeypatch):
     original = sending.send
 
-    def terse(settings, request):
+    def terse(service, request, *rest, **options):
         try:
-            return original(settings, request)
+            return original(service, request, *rest, **options)
         except hooks.DdsError as error:
             error.args = (f"{request.action} failed",)
             raise
@@ -104,3 +141,128 @@ def test_secret_in_the_log(finds, monkeypatch):
 
     monkeypatch.setattr(hooks.DdsHook, "_read", chatty)
     finds("no secret leaves")
+
+
+# --- two clocks, and frozen workers -----------------------------------------------------------------------------------
+
+
+def test_clocks_that_are_taken_for_one(finds, monkeypatch):
+    monkeypatch.setattr(evidence, "SKEW_ALLOWANCE", 0.0)
+    behind = creates.map(lambda each: replace(each, skew=-300, strikes=(Strike("reset_after", "CreateBackup"),)))
+    finds("at most one backup a run", following=("every error has a cause",), drawn=behind)
+
+
+def test_frozen_worker_that_sends_its_request(finds, monkeypatch):
+    monkeypatch.setattr(record_keeper.RecordKeeper, "confirm", lambda _: None)
+    frozen = creates.map(
+        lambda each: replace(each, kills=(Kill("store", 5, thaws=True),), retries=2, strange_record=False)
+    )
+    finds("at most one backup a run", following=("the job id is one of its own",), drawn=frozen)
+
+
+# --- what a good set is -----------------------------------------------------------------------------------------------
+
+
+def changed_sets(**changes):
+    original = verdict.Observation.set_state
+
+    def blind(observed, now):
+        return original(replace(observed, sets=tuple(replace(each, **changes) for each in observed.sets)), now)
+
+    return blind
+
+
+def test_set_that_is_not_available_is_taken(finds, monkeypatch):
+    monkeypatch.setattr(verdict.Observation, "set_state", changed_sets(available=None))
+    late = waits.map(lambda each: replace(each, readings=replace(each.readings, available_lag_seconds=700.0)))
+    finds("success means a good backup", drawn=late)
+
+
+def test_set_that_has_expired_is_taken(finds, monkeypatch):
+    monkeypatch.setattr(verdict.Observation, "set_state", changed_sets(expire_time=None))
+    short = waits.map(lambda each: replace(each, readings=replace(each.readings, expiry_seconds=30.0)))
+    finds("success means a good backup", drawn=short)
+
+
+def test_sets_that_are_counted_instead_of_shards(finds, monkeypatch):
+    def all_of_the_job(sets, backup_job_id, **_):
+        return tuple(each for each in sets if each.backup_job_id == backup_job_id)
+
+    def by_count(observed):
+        return observed.shards[len(observed.sets) :]
+
+    monkeypatch.setattr(shards, "own_sets", all_of_the_job)
+    monkeypatch.setattr(verdict.Observation, "missing", property(by_count))
+    doubled = waits.map(
+        lambda each: replace(
+            each,
+            kind=InstanceKind.CLOUD_SHARDED,
+            readings=Readings(copies="Success", shard_set_lag_seconds=700.0),
+        )
+    )
+    finds("success means a good backup", drawn=doubled)
+
+
+def test_copy_that_fails_the_original(finds, monkeypatch):
+    monkeypatch.setattr(models.BackupSet, "is_copy", False, raising=False)
+    monkeypatch.setattr(matching, "_originality", lambda each: each.status != models.FAILED)
+    copied = waits.map(lambda each: replace(each, readings=replace(each.readings, copies="Failed")))
+    finds("every error has a cause", drawn=copied)
+
+
+def test_automatic_row_of_the_same_id_is_taken(finds, monkeypatch):
+    monkeypatch.setattr(matching, "_manual_first", lambda rows, *_, **__: rows)
+    twins = waits.map(lambda each: replace(each, readings=replace(each.readings, automatic_twin="Failed")))
+    finds("every error has a cause", drawn=twins)
+
+
+# --- what an answer means, and how long it is waited for --------------------------------------------------------------
+
+
+def test_instance_that_is_not_there_is_waited_for(finds, monkeypatch):
+    original = verdict.is_transient
+    monkeypatch.setattr(verdict, "is_transient", lambda error: isinstance(error, DdsNotFoundError) or original(error))
+    gone = waits.map(lambda each: replace(each, happenings=(Happening("released", seconds=100),)))
+    finds("nothing waits for an instance that is not there", drawn=gone)
+
+
+def test_page_that_is_believed_short(finds, monkeypatch):
+    monkeypatch.setattr(requests.Page, "is_last", lambda page, **_: len(page.rows) < requests.PAGE_SIZE)
+    paged = waits.map(
+        lambda each: replace(
+            each,
+            earlier=("many",),
+            outcomes=(JobOutcome(backup_set="Failed"),) * 3,
+            readings=Readings(job_filter_in_sets=False, row_order="oldest_first", page_rows=30),
+        )
+    )
+    finds("success means a good backup", drawn=paged)
+
+
+# --- deferrals that Airflow ends, and inputs that move ----------------------------------------------------------------
+
+
+def test_deferral_without_an_event_that_no_poll_follows(finds, monkeypatch):
+    def at_once(why, wait, *_):
+        raise DdsTimeoutError(f"Backup {wait.backup_job_id} of {wait.db_instance_id}: {why.said}")
+
+    for module in (create_backup, base):
+        monkeypatch.setattr(module, "end_without_event", at_once)
+    ended = waits.map(lambda each: replace(each, deferrals=(Deferral(0, "times out"),)))
+    finds("a deferral without an event is followed by a poll", following=("every error has a cause",), drawn=ended)
+
+
+def test_inputs_that_are_rendered_anew(finds, monkeypatch):
+    for module in (inputs, start):
+        monkeypatch.setattr(module, "kept_inputs", lambda *_: None)
+    moving = waits.map(
+        lambda each: replace(
+            each,
+            earlier=("manual",),
+            sensor=SensorPlan(mode="from trigger"),
+            happenings=(Happening("inputs move", seconds=100),),
+            restarts=frozenset({4}),
+        )
+    )
+    following = ("no call outlives its deadline", "every failure names what and where")
+    finds("success means a good backup", following=following, drawn=moving)

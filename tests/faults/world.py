@@ -15,18 +15,22 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-import requests
 import tenacity
 from airflow.sdk.bases import sensor as airflow_sensor
-from urllib3.connection import HTTPConnection
 
-from airflow_provider_dds.emulator import Credential, Emulator, Scenario
+from airflow_provider_dds.client import sending
+from airflow_provider_dds.clock import Clock
+from airflow_provider_dds.emulator import Emulator, Role, Scenario
 from airflow_provider_dds.hooks import dds as hook_module
-from airflow_provider_dds.hooks import sending
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
-from tests.faults.clock import BEGIN, Clock
+from airflow_provider_dds.sensors import base
+from airflow_provider_dds.triggers import start
+from tests.faults.clock import BEGIN, WorldClock
 from tests.faults.ears import LOG, heard, quiet
-from tests.faults.scene import PATIENCE, Scene
+from tests.faults.elsewhere import CONNECTION, KEYS
+from tests.faults.scene import Scene
+from tests.faults.seam import take_hold
+from tests.faults.wires import PATIENCE, Wires
 from tests.support.runner import moment
 
 if TYPE_CHECKING:
@@ -37,36 +41,37 @@ if TYPE_CHECKING:
     from tests.faults.schedule import Schedule
     from tests.faults.story import Story
 
-SECRET, TOKEN = "search-access-key-secret", "search-security-token"
-HANG_SECONDS = 0.03
-"""Read timeout of a call that hangs; real time."""
+
+ROLE = "acs:ram::1000000000000001:role/backup"
+"""The role whose credential the source has."""
 
 
 class World:
     """Serves while entered; :meth:`play` plays one schedule."""
 
     def __enter__(self) -> Self:
-        self.clock = Clock()
-        credential = Credential("search-access-key-id", SECRET, TOKEN)
-        self.emulator = Emulator(scenario=Scenario(credentials=[credential], speed=1.0), clock=self.clock)
+        self.clock = WorldClock()
+        roles = [Role(ROLE)]
+        self.emulator = Emulator(scenario=Scenario(credentials=[KEYS[0]], roles=roles, speed=1.0), clock=self.clock)
         self.scene: Scene | None = None
         with ExitStack() as stack:
             stack.enter_context(quiet())
             stack.enter_context(self.emulator)
             connection = self.emulator.connection_dict()
             connection["extra"]["read_timeout"] = PATIENCE
-            stack.enter_context(patch.dict(os.environ, {"AIRFLOW_CONN_DDS_DEFAULT": json.dumps(connection)}))
+            stack.enter_context(patch.dict(os.environ, {CONNECTION: json.dumps(connection)}))
             moved = SimpleNamespace(sleep=lambda seconds: self.scene.worker_sleep(seconds), monotonic=self.clock)
             now = SimpleNamespace(utcnow=lambda: moment(self.clock))
             stack.enter_context(patch.object(airflow_sensor, "time", moved))
             stack.enter_context(patch.object(airflow_sensor, "timezone", now))
             stack.enter_context(patch.object(tenacity, "time", moved))
-            for owner, name, wrapped in (
-                (hook_module.DdsHook, "__init__", self._hooked),
-                (requests.Session, "send", self._sent),
-                (HTTPConnection, "getresponse", self._hanging),
-            ):
-                stack.enter_context(patch.object(owner, name, wrapped(getattr(owner, name))))
+            hooked = self._hooked(hook_module.DdsHook.__init__)
+            stack.enter_context(patch.object(hook_module.DdsHook, "__init__", hooked))
+            take_hold(stack, self)
+            stack.enter_context(patch.object(base, "forget_result", lambda _: None))  # which asks a database
+            for name, played in self._triggerer().items():
+                stack.enter_context(patch.object(start, name, played))
+            self.wires = stack.enter_context(Wires(self.emulator, ROLE))
             sending.forget_services()
             # Airflow raises the recursion limit when it copies a task; hypothesis warns if that happens under way.
             copy.deepcopy(DdsCreateBackupOperator(task_id="first", db_instance_id="none"))
@@ -82,41 +87,37 @@ class World:
         random.seed(0)
         sending.forget_services()
         self.emulator.reset()
-        self.clock.limit, self.clock.agenda = float("inf"), []
+        self.clock.limit, self.clock.agenda, self.clock.ahead = float("inf"), [], 0.0
         self.clock.now = BEGIN + schedule.second
-        self.scene = Scene(self.emulator, self.clock, schedule)
-        with heard(self.scene.story.log.append):
-            return self.scene.play()
+        surroundings = self.wires.lay(schedule.wire) if schedule.wire else {}
+        with patch.dict(os.environ, surroundings):
+            self.scene = Scene(self.emulator, self.clock, schedule, self.wires)
+            with heard(self.scene.story.log.append):
+                return self.scene.play()
+
+    def _triggerer(self) -> dict[str, Any]:
+        """Return what a triggerer has instead of a worker: templates that it renders, XComs that it asks for."""
+
+        def rendered(_trigger: Any, fields: dict[str, Any], _context: Any) -> dict[str, Any]:
+            return {**fields, "backup_job_id": self.scene.rendered}
+
+        return {
+            "rendered": rendered,
+            "own_xcom": lambda ti, key: ti.xcoms.get(key),
+            "keep_own_xcom": lambda ti, key, value: ti.xcom_push(key, value),
+        }
 
     def _hooked(self, original: Callable[..., None]) -> Callable[..., None]:
         def init(hook: Any, *args: Any, **kwargs: Any) -> None:
             original(hook, *args, **kwargs)
             hook._log = LOG
-            hook._clock = self.clock
-            hook._sleep = lambda seconds: self.scene.worker_sleep(seconds)
-            hook._asleep = lambda seconds: self.scene.run.trigger_sleep(seconds)
+            if self.scene.wire and self.scene.wire.is_outside():
+                self.scene.wire.set_up_outsider(hook)
+                return
+            hook.clock = Clock(
+                monotonic=self.clock,
+                sleep=lambda seconds: self.scene.worker_sleep(seconds),
+                asleep=lambda seconds: self.scene.run.trigger_sleep(seconds),
+            )
 
         return init
-
-    def _sent(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def send(session: Any, request: Any, **options: Any) -> Any:
-            action = request.headers["x-acs-action"]
-            call = self.scene.before_call(action if isinstance(action, str) else action.decode())
-            if call.fault and call.fault.startswith("hang"):
-                options["timeout"] = (PATIENCE, HANG_SECONDS)
-            response = None
-            try:
-                response = original(session, request, **options)
-            finally:
-                self.scene.after_call(call, response)
-            return response
-
-        return send
-
-    def _hanging(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def getresponse(connection: Any) -> Any:
-            if connection.timeout == HANG_SECONDS:
-                self.scene.wait_until_it_hangs()
-            return original(connection)
-
-        return getresponse

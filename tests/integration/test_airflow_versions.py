@@ -14,7 +14,7 @@ import pytest
 from airflow import __version__
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_dds.compat import first_look_at
+from airflow_provider_dds.compat import first_poll_at
 from airflow_provider_dds.emulator import Emulator, Readings
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutcomeUnknownError
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
@@ -120,11 +120,12 @@ def test_sensor_whose_triggerer_never_answers_times_out_and_is_not_retried(
     service: Emulator, hook: Any, sensor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(self: Any) -> Any:
-        await self._sleep(100_000)
+        await self.clock.asleep(100_000)
         yield
 
     monkeypatch.setattr(DdsBackupTrigger, "run", never)
-    with pytest.raises(AirflowSensorTimeout):
+    service.service.next_job(REPLICA, stuck_at=50)
+    with pytest.raises(AirflowSensorTimeout, match="Backuping 50 %"):
         sensor(hook.create_backup(REPLICA), "deferrable").once()
 
 
@@ -142,7 +143,7 @@ def test_sensor_that_asks_for_the_triggerer_begins_on_a_worker_where_airflow_has
 def test_start_of_a_wait_is_read_as_airflow_3_0_tells_it_under_dags_test() -> None:
     began = datetime(2026, 11, 24, 5, 3, 28, 178835, tzinfo=timezone.utc)
     ti = SimpleNamespace(get_first_reschedule_date=lambda _: "2026-11-24T05:03:28.178835Z")
-    assert first_look_at({"ti": ti}, 0) == began
+    assert first_poll_at({"ti": ti}, 0) == began
 
 
 # --- arguments of Airflow's own -------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def form() -> Any:
     """Return what Airflow 3 sends its page for our type, asked afresh."""
     service = import_module(PAGE).HookMetaService
     service.hook_meta_data.cache_clear()
-    # Airflow 3.0 to 3.2 leave stand-ins for these behind, over which their next look stumbles.
+    # Airflow 3.0 to 3.2 leave stand-ins for these behind, over which their next poll stumbles.
     for name in [
         name for name in sys.modules if name.partition(".")[0] in ("wtforms", "flask_appbuilder", "flask_babel")
     ]:

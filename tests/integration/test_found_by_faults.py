@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dds.creation import CreateRecord
+from airflow_provider_dds.creating.record import RECORD_KEY
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutcomeUnknownError
-from airflow_provider_dds.operators.dds import RECORD_KEY
 from tests.integration.conftest import REPLICA
-from tests.integration.test_operator import backups
+from tests.integration.test_operator import backups, in_doubt
 from tests.support.runner import Store
 from tests.support.versions import needs_task_state_store
 
@@ -98,10 +97,17 @@ def test_backup_of_somebody_else_is_not_taken_for_one_that_failed_and_vanished(s
     service.service.readings = Readings(history=history)
     service.service.next_job(REPLICA, fail_at=0, vanish=True, backup_set="none")
     run = operator()
-    record = CreateRecord(0, REPLICA, None, clock.now + 3600).asking(clock.now, ())
-    run.store = Store({RECORD_KEY: record.to_json()})
+    run.store = Store({RECORD_KEY: in_doubt(clock.now).to_json()})
     hook.create_backup(REPLICA)
     clock.advance(31)
     somebody_elses = hook.create_backup(REPLICA)
     with pytest.raises(DdsBackupOutcomeUnknownError, match=rf"job {somebody_elses}; task .*; task .* \(Failed\)"):
         run.retry()
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_request_and_the_polls_before_it_are_given_the_time_that_the_task_has(service, operator, given, deferrable):
+    service.service.start_automatic_backup(REPLICA)
+    operator(deferrable=deferrable, timeout=3600).once()
+    assert service.calls("CreateBackup")
+    assert all(each is not None and each <= 3645 for each in given)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from weakref import ref
@@ -13,7 +14,13 @@ from weakref import ref
 import pytest
 
 import airflow_provider_dds
-from airflow_provider_dds import operations
+from airflow_provider_dds.api import requests as operations
+from airflow_provider_dds.client import sdk, sending
+from airflow_provider_dds.client.pace import MOST_PAUSE
+from airflow_provider_dds.client.sending import ATTEMPTS
+from airflow_provider_dds.client.threads import MOST_OF_ONE
+from airflow_provider_dds.client.wire import Wire
+from airflow_provider_dds.clock import Clock
 from airflow_provider_dds.emulator import Credential, Emulator, Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -26,11 +33,10 @@ from airflow_provider_dds.exceptions import (
     DdsTransportError,
 )
 from airflow_provider_dds.hooks import dds as hook_module
-from airflow_provider_dds.hooks import sdk, sending
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.hooks.sending import ATTEMPTS
-from airflow_provider_dds.look import Target, look_at
 from airflow_provider_dds.triggers import dds as triggers
+from airflow_provider_dds.waiting.backup.listings import Target
+from airflow_provider_dds.waiting.backup.observe import observe_job
 from tests.integration.conftest import REPLICA
 
 
@@ -64,10 +70,8 @@ class TestShared:
     """Client, credential and connections of a process: one for all hooks with equal settings, gone with the last."""
 
     @staticmethod
-    def sessions(emulator):
-        from darabonba.core import DaraCore
-
-        return [session for key, session in DaraCore._sessions.items() if f":{emulator.port}:" in key]
+    def channels(hook):
+        return [channel for channels in hook._load().wire._idle._channels.values() for channel in channels]
 
     def test_hooks_with_equal_settings_share_all(self, service):
         one, another = DdsHook(), DdsHook()
@@ -78,31 +82,31 @@ class TestShared:
         one, another = DdsHook(), DdsHook()
         for hook in (one, another):
             hook.describe_backup_tasks(REPLICA)
-        gone = [ref(each) for each in (one._load(), one.get_conn(), one.get_conn()._credential, one._load().limiter)]
-        [session] = self.sessions(service)
-        [pool] = session.get_adapter("http://").poolmanager.pools._container.values()
-        [connection] = [each for each in pool.pool.queue if each and each.sock]
-        del session, pool, hook, one
+        shared = one._load()
+        gone = [ref(each) for each in (shared, one.get_conn(), shared.credential, shared.limiter, shared.wire)]
+        [channel] = self.channels(one)
+        del shared, hook, one
         gc.collect()
         assert all(each() is not None for each in gone)
-        assert self.sessions(service)
+        assert channel._socket.fileno() > 0
         del another
         gc.collect()
-        assert [each() for each in gone] == [None] * 4
-        assert self.sessions(service) == []
-        assert connection.sock is None
+        assert [each() for each in gone] == [None] * 5
+        assert channel._socket.fileno() == -1
 
-    def test_connections_stay_while_another_account_uses_them(self, service, connect):
+    def test_another_account_has_connections_of_its_own(self, service, connect):
         service.service.add_credential(Credential("LTAI-another", "its-secret"))
         one = DdsHook()
         one.describe_backup_tasks(REPLICA)
         another = connect(login="LTAI-another", password="its-secret")
         another.describe_backup_tasks(REPLICA)
         assert one.get_conn() is not another.get_conn()
-        [session] = self.sessions(service)
+        [its], [others] = self.channels(one), self.channels(another)
+        assert its is not others
         del one
         gc.collect()
-        assert self.sessions(service) == [session]
+        assert its._socket.fileno() == -1
+        assert self.channels(another) == [others]
 
     def test_changed_connection_is_read_by_the_next_hook_and_the_old_client_ends(self, service, connect):
         old = DdsHook()
@@ -178,6 +182,74 @@ def test_connection_as_a_uri_works(service, monkeypatch):
 def test_unread_field_of_the_connection_is_pointed_out(connect, logged):
     connect({"regionid": "cn-beijing"}).get_conn()
     assert "'regionid' (did you mean 'region_id'?)" in logged()
+
+
+UNREAD = "Connection 'dds_default': fields of extra not read: 'regionid' (did you mean 'region_id'?)."
+
+
+class TestMisspeltField:
+    """It is named where somebody looks: by the test button, and by the error that may come of it."""
+
+    def test_is_named_by_the_test_button_though_the_call_went_through(self, connect):
+        ok, message = connect({"regionid": "cn-beijing"}).test_connection()
+        assert not ok
+        assert message.startswith("A signed call to ")
+        assert message.endswith(f". {UNREAD}")
+
+    def test_is_named_by_the_test_button_when_the_call_is_refused(self, connect):
+        ok, message = connect({"regionid": "cn-beijing"}, password="wrong").test_connection()
+        assert not ok
+        assert "SignatureDoesNotMatch" in message
+        assert message.count(UNREAD) == 1
+
+    def test_is_named_by_the_error_of_the_configuration(self, connect):
+        ok, message = connect({"regionid": "cn-beijing", "network": "VPC"}).test_connection()
+        assert not ok
+        assert message == f"Connection 'dds_default', field 'network': 'VPC' is none of public, vpc. {UNREAD}"
+        with pytest.raises(DdsConfigurationError, match="did you mean 'region_id'"):
+            connect({"regionid": "cn-beijing", "network": "VPC"}).get_conn()
+
+    @pytest.mark.parametrize("blocking", [True, False])
+    def test_is_named_by_the_error_of_a_call(self, service, connect, blocking):
+        hook = connect({"regionid": "cn-beijing"})
+        service.add_fault("error", action="DescribeBackups", status=403, code="Forbidden.RAM", times=None)
+        service.add_fault("error", action="DescribeDBInstanceAttribute", status=403, code="Forbidden.RAM", times=None)
+
+        async def listing():
+            return [each async for each in hook.adescribe_backups(REPLICA)]
+
+        calls = (
+            (lambda: hook.describe_db_instance(REPLICA), lambda: list(hook.describe_backups(REPLICA)))
+            if blocking
+            else (lambda: asyncio.run(hook.adescribe_db_instance(REPLICA)), lambda: asyncio.run(listing()))
+        )
+        for call in calls:
+            with pytest.raises(DdsAccessDeniedError) as caught:
+                call()
+            assert str(caught.value).count(UNREAD) == 1
+            assert caught.value.to_json()["message"] == str(caught.value)
+
+    def test_is_no_matter_of_connections_that_have_none(self, connect):
+        ok, message = connect().test_connection()
+        assert ok
+        assert "not read" not in message
+
+    def test_of_another_name_altogether_is_named_and_harmless(self, connect):
+        ok, message = connect({"owner": "team of the database"}).test_connection()
+        assert ok
+        assert message.endswith("Connection 'dds_default': fields of extra not read: 'owner'.")
+
+    def test_is_named_in_one_short_line(self, connect):
+        fields = {f"\x1b[2J\n::group::{number}" + "x" * 100_000: 1 for number in range(50)}
+        _, message = connect(fields).test_connection()
+        assert message.endswith(" and 45 more.")
+        assert len(message) < 1000
+        assert message.isprintable()
+
+
+def test_port_that_the_form_sends_along_is_no_mistake(connect):
+    hook = connect(host=None, port=443)
+    assert sdk.endpoint_of(hook.get_conn()) == "mongodb.aliyuncs.com"
 
 
 @pytest.mark.parametrize(
@@ -267,24 +339,24 @@ def test_async_twins_give_the_same(service, hook, clock):
 def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service, monkeypatch):
     """While calls hang in the service the loop goes on; no more of them run at once than the pool has threads."""
     release, under_way, most = threading.Event(), [0], [0]
-    lock, original = threading.Lock(), sdk.call
+    lock, original = threading.Lock(), Wire.send
 
-    def held(*args):
+    def held(*args, **kwargs):
         with lock:
             under_way[0] += 1
             most[0] = max(most[0], under_way[0])
         release.wait(30)
         with lock:
             under_way[0] -= 1
-        return original(*args)
+        return original(*args, **kwargs)
 
-    monkeypatch.setattr(sdk, "call", held)
+    monkeypatch.setattr(Wire, "send", held)
 
     async def ask():
         hook = DdsHook()
         calls = [asyncio.ensure_future(hook.adescribe_backup_tasks(REPLICA)) for _ in range(40)]
         turns = 0
-        while under_way[0] < sending.POOL_SIZE:
+        while under_way[0] < MOST_OF_ONE:
             await asyncio.sleep(0)
             turns += 1
         assert not any(call.done() for call in calls)
@@ -293,7 +365,7 @@ def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service,
         return turns
 
     assert asyncio.run(ask()) > 0
-    assert most[0] == sending.POOL_SIZE
+    assert most[0] == MOST_OF_ONE
 
 
 @pytest.mark.parametrize(
@@ -302,7 +374,7 @@ def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service,
         ({"kind": "throttle"}, DdsThrottledError),
         ({"kind": "error", "status": 503, "code": "ServiceUnavailable"}, DdsServiceError),
         ({"kind": "error", "status": 500, "code": "Surprise"}, DdsServiceError),
-        ({"kind": "html", "status": 502}, DdsResponseError),
+        ({"kind": "html", "status": 502}, DdsServiceError),
         ({"kind": "html", "status": 200}, DdsResponseError),
         ({"kind": "empty_body"}, DdsResponseError),
         ({"kind": "null_body"}, DdsResponseError),
@@ -337,7 +409,7 @@ def test_read_is_repeated_on_what_passes(service, hook, fault, error, way):
 
 def test_waits_between_attempts_grow_and_are_jittered(service, hook):
     waits = []
-    hook._sleep = waits.append
+    hook.clock = replace(hook.clock, sleep=waits.append)
     service.add_fault("error", status=503, action="DescribeBackupTasks", times=None)
     with pytest.raises(DdsServiceError):
         hook.describe_backup_tasks(REPLICA)
@@ -347,7 +419,7 @@ def test_waits_between_attempts_grow_and_are_jittered(service, hook):
 
 def test_wait_the_service_asks_for_is_kept(service, hook):
     waits = []
-    hook._sleep = waits.append
+    hook.clock = replace(hook.clock, sleep=waits.append)
     service.add_fault("throttle", action="DescribeBackupTasks", retry_after_ms=7000)
     hook.describe_backup_tasks(REPLICA)
     assert waits[0] >= 7
@@ -405,19 +477,20 @@ class TestPace:
         clock.advance(60)
         assert calls(another, 205) == pytest.approx(10, abs=0.01)
 
-    def test_pause_that_the_service_asks_for_holds_for_all(self, service, clock):
+    @pytest.mark.parametrize(("asked", "seconds"), [(45_000, 45), (3_600_000, MOST_PAUSE)])
+    def test_pause_that_the_service_asks_for_holds_for_all_but_not_for_ever(self, service, clock, asked, seconds):
         one, another = DdsHook(), DdsHook()
         another.describe_db_instance(REPLICA)
-        service.add_fault("throttle", action="DescribeBackupTasks", times=None, retry_after_ms=100_000)
+        service.add_fault("throttle", action="DescribeBackupTasks", times=None, retry_after_ms=asked)
         began = clock.now
         with pytest.raises(DdsThrottledError):
             one.describe_backup_tasks(REPLICA)
         assert clock.now == began
         another.describe_db_instance(REPLICA)
-        assert clock.now - began == pytest.approx(100, abs=0.01)
+        assert clock.now - began == pytest.approx(seconds, abs=0.01)
 
     def test_sts_that_is_throttled_slows_no_call_of_the_service(self, service, hook):
-        limiter, clock = hook._load().limiter, hook._clock
+        limiter, clock = hook._load().limiter, hook.clock.monotonic
         for action, paused in (("AssumeRole", False), ("DescribeRegions", True)):
             error = DdsThrottledError("", action=action)
             options = sending.retry_options(next(operations.describe_regions()), hook._load(), clock, clock())
@@ -425,10 +498,10 @@ class TestPace:
             assert (limiter.pace.resumes_at > clock()) is paused
 
     def test_look_stands_in_line_once(self, service, clock, monkeypatch):
-        async def at_once(work):
+        async def at_once(_, work):
             return work()
 
-        monkeypatch.setattr(sending, "in_thread", at_once)
+        monkeypatch.setattr(hook_module, "in_thread", at_once)
         job_id = DdsHook().create_backup(REPLICA)
         clock.advance(400)
 
@@ -439,9 +512,9 @@ class TestPace:
 
             async def look():
                 hook = DdsHook()
-                hook._asleep = asleep
+                hook.clock = replace(hook.clock, asleep=asleep)
                 target = Target(REPLICA, job_id, datetime.fromtimestamp(clock.now, tz=timezone.utc))
-                await hook.arun(look_at(target, confirm_backup_set=True))
+                await hook.arun(observe_job(target, confirm_backup_set=True))
 
             await asyncio.gather(*[look() for _ in range(100)])
 
@@ -450,7 +523,7 @@ class TestPace:
         assert len(actions) == 1 + 3 * 100
         assert actions.index("DescribeBackups") < 50
 
-    def test_look_that_stands_in_line_past_the_deadline_ends_the_wait_and_says_so(self, service, clock, monkeypatch):
+    def test_look_that_stands_in_line_past_the_deadline_ends_the_wait_and_says_so(self, service, clock):
         async def at_once(_):
             pass
 
@@ -460,10 +533,10 @@ class TestPace:
         async def fire(trigger):
             return [event.payload async for event in trigger.run()]
 
-        monkeypatch.setattr(triggers, "LAST_LOOK_SECONDS", 0.0)
         wait = {"dds_conn_id": "dds_default", "region_id": None, "started_at": clock.now - 60, "deadline": clock.now}
         trigger = triggers.DdsBackupTrigger(db_instance_id=REPLICA, backup_job_id="1", **wait)
-        trigger._clock, trigger._sleep, trigger.hook._asleep = clock, at_once, never
+        trigger.clock, trigger.last_poll = Clock(now=clock, asleep=at_once), 0.0
+        trigger.hook.clock = replace(trigger.hook.clock, asleep=never)
         trigger.hook._load().limiter.throttled(clock.now)
         [ending] = asyncio.run(fire(trigger))
         assert ending["outcome"] == "timed_out"
@@ -473,8 +546,13 @@ class TestPace:
 
     def test_create_does_not_stand_in_line_behind_reads(self, service, clock, monkeypatch):
         order = []
-        original = sdk.call
-        monkeypatch.setattr(sdk, "call", lambda *args: order.append(args[2]) or original(*args))
+        original = Wire.send
+
+        def noted(*args, headers, **options):
+            order.append(headers["x-acs-action"])
+            return original(*args, headers=headers, **options)
+
+        monkeypatch.setattr(Wire, "send", noted)
 
         async def together():
             async def asleep(seconds):
@@ -482,7 +560,7 @@ class TestPace:
                 await asyncio.sleep(0)
 
             hook = DdsHook()
-            hook._asleep = asleep
+            hook.clock = replace(hook.clock, asleep=asleep)
             await hook.adescribe_db_instance(REPLICA)  # so that no look-up of the connection is in the create's way
             order.clear()
             reads = [asyncio.ensure_future(hook.adescribe_db_instance(REPLICA)) for _ in range(50)]

@@ -83,6 +83,18 @@ def test_shard_mode_needs_the_set_of_every_shard(service, operator, sensor):
     assert len(facts["backup_id"].split(",")) == len(nodes) == 2
 
 
+@every_mode
+def test_shard_mode_with_a_job_for_each_shard_needs_the_set_of_every_shard(service, operator, sensor, clock, mode):
+    service.service.readings = Readings(shard_job_ids="per_shard")
+    operator(SHARDED).once()
+    clock.advance(1000)
+    service.service.readings = Readings(shard_job_ids="per_shard", shard_set_lag_seconds=120)
+    facts = sensor(operator(SHARDED).once(), mode, SHARDED).once()
+    made = [ids.backup_id for ids in service.service.jobs(SHARDED)[-1].job.sets]
+    assert sorted(facts["backup_id"].split(",")) == made
+    assert clock.now - service.service.jobs(SHARDED)[-1].look.ended >= 120
+
+
 @pytest.mark.parametrize("instance_id", [LOCAL, STANDALONE])
 @pytest.mark.parametrize("tasks", ["empty", "error"])
 def test_local_disk_is_waited_for_by_its_set_alone(service, operator, sensor, instance_id, tasks):

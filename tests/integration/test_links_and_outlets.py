@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, Asset
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset, AssetAlias
 
-from airflow_provider_dds.console import console_url
+from airflow_provider_dds.api.console import console_url
+from airflow_provider_dds.api.models import DBInstance
 from airflow_provider_dds.exceptions import DdsBackupFailedError, DdsBackupOutcomeUnknownError, DdsConfigurationError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import INSTANCE_XCOM, DdsInstanceLink
-from airflow_provider_dds.models import DBInstance
 from tests.integration.conftest import REPLICA
 from tests.support.runner import Store
+from tests.support.versions import AIRFLOW
 
 modes = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
 CHINA = "https://mongodb.console.aliyun.com"
@@ -24,6 +26,11 @@ PAGE = "instances/dds-1/basicInfo"
 class Event:
     def __init__(self):
         self.extra = {}
+
+
+class NoEvents:
+    def __getitem__(self, asset):
+        raise KeyError("no such asset")
 
 
 @pytest.mark.parametrize(
@@ -124,3 +131,63 @@ def test_unknown_outcome_without_a_record_is_not_retried(service, operator):
     with pytest.raises(DdsBackupOutcomeUnknownError) as caught:
         run.once()
     assert not isinstance(caught.value, AirflowFailException)
+
+
+# --- decoration: where it cannot be written, the verdict stays --------------------------------------------------------
+
+
+def refuse(*_, **__):
+    raise OSError("the XCom backend is away")
+
+
+@modes
+def test_sensor_whose_link_and_inputs_cannot_be_written_ends_as_ever(service, hook, sensor, mode, logged):
+    run = sensor(hook.create_backup(REPLICA), mode)
+    run.ti.xcom_push = refuse
+    assert run.once()["status"] == "Success"
+    assert "The link could not be written (OSError: the XCom backend is away)" in logged()
+    service.service.next_job(REPLICA, fail_at=30)
+    run = sensor(hook.create_backup(REPLICA), mode)
+    run.ti.xcom_push = refuse
+    with pytest.raises(DdsBackupFailedError):
+        run.once()
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_operator_whose_xcoms_cannot_be_written_returns_its_job(service, operator, deferrable):
+    run = operator(wait_for_completion=True, deferrable=deferrable)
+    run.ti.xcom_push = refuse
+    assert run.once() == service.service.jobs(REPLICA)[0].job_id
+
+
+@modes
+def test_outlet_whose_event_cannot_be_written_changes_no_verdict(service, hook, sensor, mode, monkeypatch, logged):
+    run = sensor(hook.create_backup(REPLICA), mode, outlets=[Asset("backups")])
+    original = run.context
+    monkeypatch.setattr(run, "context", lambda: {**original(), "outlet_events": NoEvents()})
+    assert run.once()["status"] == "Success"
+    assert "The events of the outlets could not be written (KeyError" in logged()
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="this Airflow has no references to assets (3.0 and later)")
+@modes
+@pytest.mark.parametrize("by", [{"name": "backups"}, {"uri": "x://backups"}], ids=str)
+def test_outlet_given_by_reference_gets_the_facts(service, hook, sensor, mode, by, monkeypatch):
+    context = import_module("airflow.sdk.execution_time.context")
+    asset, events = Asset(name="backups", uri="x://backups"), context.OutletEventAccessors()
+    monkeypatch.setattr(context._AssetRefResolutionMixin, "_get_asset_from_db", lambda *_, **__: asset, raising=False)
+    run = sensor(hook.create_backup(REPLICA), mode, outlets=[Asset.ref(**by)])
+    original = run.context
+    monkeypatch.setattr(run, "context", lambda: {**original(), "outlet_events": events})
+    facts = run.once()
+    assert events[asset].extra == facts
+
+
+def test_alias_gets_no_facts_and_the_log_says_so(service, hook, sensor, monkeypatch, logged):
+    alias = AssetAlias("any_backup")
+    run = sensor(hook.create_backup(REPLICA), "poke", outlets=[alias])
+    original = run.context
+    monkeypatch.setattr(run, "context", lambda: {**original(), "outlet_events": NoEvents()})
+    assert run.once()["status"] == "Success"
+    assert "is an alias, which gets no event with the facts" in logged()
+    assert "could not be written" not in logged()

@@ -1,4 +1,4 @@
-"""No path of a trigger blocks the event loop: blockbuster watches its thread while triggers are built, look and end.
+"""No path of a trigger blocks the event loop: blockbuster watches its thread while triggers are built, poll and end.
 
 The service and STS speak TLS, in another thread. Airflow finds the connection in a way that blocks.
 """
@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,10 +27,15 @@ import time_machine
 from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 from blockbuster import BlockBuster, BlockBusterFunction, BlockingError
 
-from airflow_provider_dds.emulator import Emulator, ManualClock, Role
-from airflow_provider_dds.hooks import credentials, sending
+from airflow_provider_dds.client import sending
+from airflow_provider_dds.client.sources import of_settings
+from airflow_provider_dds.clock import Clock
+from airflow_provider_dds.creating.attempt import Attempt
+from airflow_provider_dds.creating.record import Backoff, CreateRecord
+from airflow_provider_dds.emulator import Emulator, Role
 from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger, DdsBackupTrigger, DdsInstanceFreeTrigger
 from tests.integration.conftest import REPLICA
+from tests.integration.credentials.scene import Moved
 from tests.support.package import TRIGGERS
 from tests.support.tls import make_certificate
 from tests.support.versions import needs_rendering_in_the_triggerer
@@ -101,24 +107,6 @@ class Watch:
         return lambda *args, **kwargs: threading.get_ident() != self._thread or may_block(*args, **kwargs)
 
 
-class Moved(ManualClock):
-    """The clock of the whole process, which stands still unless it is moved."""
-
-    def __init__(self, traveller: Any) -> None:
-        self._traveller = traveller
-
-    @property
-    def now(self) -> float:
-        return time.time()
-
-    def __call__(self) -> float:
-        return time.time()
-
-    def advance(self, seconds: float) -> float:
-        self._traveller.shift(seconds)
-        return time.time()
-
-
 @pytest.fixture
 def watch() -> Watch:
     return Watch()
@@ -153,7 +141,7 @@ def cloud(clock: Moved, certificate: tuple[Path, Path], monkeypatch: pytest.Monk
     tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
     with Emulator(speed=1.0, clock=clock, **tls) as emulator:
         emulator.sts.put(Role(ARN))
-        monkeypatch.setattr(credentials, "sts_endpoint_for", lambda _: f"127.0.0.1:{emulator.port}")
+        monkeypatch.setattr(of_settings, "sts_endpoint_for", lambda _: f"127.0.0.1:{emulator.port}")
         sending.forget_services()
         yield emulator
 
@@ -206,10 +194,16 @@ def built(trigger_class: type, now: float, **changes: Any) -> Any:
     own: dict[str, Any] = {
         DdsBackupTrigger: {"backup_job_id": "1", "started_at": now, "deadline": now + 6 * HOUR},
         DdsBackupStartTrigger: {"backup_job_id": "1", "timeout": 6 * HOUR, "ends_after": 6 * HOUR},
-        DdsInstanceFreeTrigger: {"poke_interval": 60.0, "record": {}, "deadline": now + 6 * HOUR},
+        DdsInstanceFreeTrigger: {"started_at": now, "record": held(now), "deadline": now + 6 * HOUR},
     }[trigger_class]
     _, kwargs = trigger_class(**{**common, **own, **changes}).serialize()
     return trigger_class(**json.loads(json.dumps(kwargs)))
+
+
+def held(now: float) -> dict[str, Any]:
+    """Return the record of a create whose request was refused because a backup ran."""
+    record = CreateRecord(REPLICA, now + 6 * HOUR, Attempt(1, 0, 0))
+    return replace(record, backoff=Backoff(now, "refused", refusals=1)).to_json()
 
 
 def on_moved_time(trigger: Any, clock: Moved) -> Any:
@@ -219,8 +213,7 @@ def on_moved_time(trigger: Any, clock: Moved) -> Any:
         clock.advance(seconds)
         await asyncio.sleep(0)
 
-    trigger._clock = trigger.hook._clock = clock
-    trigger._sleep = trigger.hook._asleep = sleep
+    trigger.clock = trigger.hook.clock = Clock(now=clock, monotonic=clock, asleep=sleep)
     return trigger
 
 
@@ -333,8 +326,8 @@ def test_connection_that_is_not_there(cloud, wait, never_blocking):
 
 def test_wait_for_an_instance_that_is_free(cloud, clock, wait, never_blocking):
     cloud.service.start_automatic_backup(REPLICA)
-    event = never_blocking(wait(DdsInstanceFreeTrigger))
-    assert event == {"reason": None, "record": {}}
+    event = never_blocking(wait(DdsInstanceFreeTrigger, wait=60.0))
+    assert event["record"]["backoff"]["free"] is True
     assert len(cloud.requests("DescribeBackupTasks")) == BACKUP // 60
 
 
@@ -471,6 +464,7 @@ def test_sdk_is_imported_beside_the_event_loop(cloud, connect):
     assert done.returncode == 0, done.stderr
     outcome, on_the_loop, beside_it = json.loads(done.stdout.splitlines()[-1])
     assert outcome == "not_found"
-    assert {"alibabacloud_dds20151201", "alibabacloud_tea_openapi", "darabonba"} <= set(beside_it)
-    heavy = ("alibabacloud", "Tea", "darabonba", "aiohttp", "requests", "urllib3")
+    ours = "airflow_provider_dds.client.channel"
+    assert {"alibabacloud_tea_openapi", "darabonba", ours} <= set(beside_it)
+    heavy = ("alibabacloud", "Tea", "darabonba", "aiohttp", "requests", "urllib3", ours)
     assert not [name for name in on_the_loop if name.startswith(heavy)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
-from airflow_provider_dds.creation import SETTLE_GRACE
+from airflow_provider_dds.creating.attempt import Attempt
+from airflow_provider_dds.creating.evidence import RECONCILE_GRACE
+from airflow_provider_dds.creating.record import RECORD_KEY, CreateRecord
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -15,19 +18,25 @@ from airflow_provider_dds.exceptions import (
     DdsBackupOutcomeUnknownError,
     DdsBackupRunningError,
     DdsConfigurationError,
+    DdsError,
     DdsInvalidRequestError,
     DdsNotFoundError,
-    DdsThrottledError,
     DdsTimeoutError,
-    DdsTransportError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.operators.dds import BACKUP_XCOM, RECORD_KEY, DdsCreateBackupOperator
+from airflow_provider_dds.operators.create_backup import BACKUP_XCOM
+from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from tests.integration.conftest import REPLICA
 from tests.support.versions import needs_task_state_store
 
 both_waits = pytest.mark.parametrize("deferrable", [False, True], ids=["on the worker", "deferred"])
+
+
+def in_doubt(now, instance_id=REPLICA, known=(), **of_try):
+    """Return the record of a first try whose worker died while the service was asked."""
+    attempt = Attempt(**{"try_number": 1, "max_tries": 0, "clear_number": 0, **of_try})
+    return CreateRecord(instance_id, now + 3600, attempt).asking(now, known)
 
 
 def backups(service, instance_id=REPLICA):
@@ -141,10 +150,15 @@ def test_create_is_repeated_while_it_is_throttled(service, operator):
     assert len(backups(service)) == 1
 
 
-def test_throttling_without_end_is_an_error(service, operator):
+@both_waits
+def test_throttling_without_end_ends_at_the_deadline_and_says_so(service, operator, clock, deferrable):
     service.add_fault("throttle", action="CreateBackup", times=None)
-    with pytest.raises(DdsThrottledError, match="Quota Center"):
-        operator().once()
+    began = clock.now
+    with pytest.raises(
+        DdsTimeoutError, match=r"CreateBackup was refused with Throttling.User, request id \S+\. This task"
+    ):
+        operator(deferrable=deferrable).once()
+    assert 3600 <= clock.now - began <= 3601
     assert backups(service) == []
 
 
@@ -194,7 +208,7 @@ def test_request_that_was_not_executed_is_sent_again_after_the_grace(service, op
     operator().once()
     assert service.calls("CreateBackup") == 2
     assert len(backups(service)) == 1
-    assert clock.now - began >= SETTLE_GRACE
+    assert clock.now - began >= RECONCILE_GRACE
 
 
 def test_job_that_shows_late_is_waited_for(service, operator):
@@ -205,7 +219,7 @@ def test_job_that_shows_late_is_waited_for(service, operator):
 
 
 def test_job_that_shows_after_the_grace_is_not_made_twice(service, operator):
-    service.service.readings = Readings(new_row_delay_seconds=SETTLE_GRACE + 40, history="hidden")
+    service.service.readings = Readings(new_row_delay_seconds=RECONCILE_GRACE + 40, history="hidden")
     service.add_fault("reset_after", action="CreateBackup")
     assert operator().once() == backups(service)[0].job_id
     assert [request.code for request in service.requests("CreateBackup")[1:]] == ["OperationDenied.BackupJobExists"]
@@ -222,15 +236,7 @@ def test_backup_that_ended_before_the_request_is_never_adopted(service, operator
 @needs_task_state_store
 def test_several_jobs_that_fit_are_an_error_that_lists_them(service, operator, hook, clock):
     run = operator()
-    run.store[RECORD_KEY] = {
-        "generation": 0,
-        "db_instance_id": REPLICA,
-        "region_id": None,
-        "deadline": clock.now + 3600,
-        "asked_since": clock.now,
-        "known": [],
-        "may_ask": False,
-    }
+    run.store[RECORD_KEY] = in_doubt(clock.now).to_json()
     first = hook.create_backup(REPLICA)
     clock.advance(301)
     second = hook.create_backup(REPLICA)
@@ -323,12 +329,7 @@ def test_retry_goes_on_with_the_job_of_the_try_before(service, operator):
 def test_retry_that_finds_an_intent_without_a_job_looks_for_it(service, operator):
     run = operator()
     run.once()
-    run.store[RECORD_KEY] = {
-        **run.store[RECORD_KEY],
-        "backup_job_id": None,
-        "asked_since": run.clock.now,
-        "may_ask": False,
-    }
+    run.store[RECORD_KEY] = in_doubt(run.clock.now).to_json()
     assert run.retry() == backups(service)[0].job_id
     assert len(backups(service)) == 1
 
@@ -414,13 +415,21 @@ def test_kill_while_the_service_is_asked_says_that_it_may_have_begun(service, op
 def test_kill_before_the_service_was_asked_speaks_of_no_backup(service, operator, logged, monkeypatch):
     run = operator(if_backup_running="wait", deferrable=False)
     service.service.start_automatic_backup(REPLICA)
-    sleep = DdsCreateBackupOperator._sleep_within
+    sleeps = []
 
-    def killed_meanwhile(worker, record):
-        worker.on_kill()
-        sleep(worker, record)
+    def killed_meanwhile(seconds):
+        sleeps.append(seconds)
+        if len(sleeps) == 1:
+            run.worker.on_kill()
+        run.clock.advance(seconds)
 
-    monkeypatch.setattr(DdsCreateBackupOperator, "_sleep_within", killed_meanwhile)
+    set_up = run.set_up_worker
+
+    def set_up_worker(worker):
+        set_up(worker)
+        worker.clock = replace(worker.clock, sleep=killed_meanwhile)
+
+    run.set_up_worker = set_up_worker
     run.once()
     assert f"No backup of {REPLICA} was asked for yet." in logged()
     assert "goes on" not in logged()
@@ -442,6 +451,68 @@ def test_service_that_cannot_be_reached_before_sending_is_no_doubt(operator, mon
         port = closed.getsockname()[1]
     connection = {**service.connection_dict(), "port": port}
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
-    with pytest.raises(DdsTransportError, match=r"was not sent: no connection to 127.0.0.1") as caught:
+    with pytest.raises(DdsTimeoutError, match=r"was not sent: no connection to 127.0.0.1.*This task made no backup"):
         operator().once()
-    assert caught.value.request_sent is False
+
+
+# --- what ends a try while a request is in doubt ----------------------------------------------------------------------
+
+IN_DOUBT = r"whether CreateBackup for dds-demo-replica at .* UTC was accepted is not known: look under Backup"
+
+
+@both_waits
+def test_denied_poll_says_that_a_request_is_in_doubt(service, operator, deferrable):
+    service.add_fault("reset_after", action="CreateBackup")
+    run = operator(deferrable=deferrable)
+    create = DdsHook.create_backup
+
+    def then_denied(*args, **kwargs):
+        service.add_fault("error", action="DescribeDBInstanceAttribute", status=403, code="Forbidden.RAM", times=9)
+        return create(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DdsHook, "create_backup", then_denied)
+        with pytest.raises(DdsAccessDeniedError, match=IN_DOUBT):
+            run.once()
+
+
+def test_denied_request_is_not_said_to_be_in_doubt(service, operator):
+    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM")
+    with pytest.raises(DdsAccessDeniedError, match=r"^((?!not known).)*$"):
+        operator().once()
+
+
+@needs_task_state_store
+def test_denied_request_is_said_although_the_store_is_out_of_reach(service, operator, clock):
+    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM")
+    run = operator()
+    keep = run.store.set
+
+    def fail_after_the_request(key, value):
+        if service.calls("CreateBackup"):
+            raise RuntimeError("the store is out of reach")
+        keep(key, value)
+
+    run.store.set = fail_after_the_request
+    began = clock.now
+    with pytest.raises(DdsAccessDeniedError, match=r"Forbidden\.RAM"):
+        run.once()
+    assert clock.now - began < 120
+
+
+@needs_task_state_store
+@both_waits
+def test_request_whose_intent_cannot_be_stored_is_not_said_to_be_in_doubt(service, operator, deferrable):
+    run = operator(deferrable=deferrable)
+    keep = run.store.set
+
+    def fail_for_an_intent(key, value):
+        if value["state"] == "in_doubt":
+            raise RuntimeError("the store is out of reach")
+        keep(key, value)
+
+    run.store.set = fail_for_an_intent
+    with pytest.raises(DdsError, match=r"^The record of .* could not be stored ((?!not known).)*$"):
+        run.once()
+    assert service.calls("CreateBackup") == 0
+    assert run.store[RECORD_KEY]["state"] == "ready"

@@ -73,7 +73,7 @@ def test_backs_off_with_the_time_waited_up_to_max_wait(service, hook, sensor, mo
 
 
 def spaces(service, run):
-    """Run a wait and return the seconds between its looks."""
+    """Run a wait and return the seconds between its polls."""
     seen = len(service.requests("DescribeBackupTasks"))
     run.once()
     looks = [request.time for request in service.requests("DescribeBackupTasks")[seen:]]
@@ -282,6 +282,7 @@ def test_id_as_a_number_or_with_a_newline_is_the_same_id(service, hook, sensor, 
     service.service.readings = Readings(trailing_newline=True)
     job_id = hook.create_backup(REPLICA)
     assert sensor(int(job_id), mode).once()["backup_job_id"] == job_id
+    assert sensor(float(job_id), mode).once()["backup_job_id"] == job_id
 
 
 @every_mode
@@ -319,6 +320,30 @@ def test_never_fail_skips_whatever_goes_wrong(service, hook, sensor, mode):
         sensor(job_id, mode, never_fail=True).once()
 
 
+@every_mode
+def test_silent_fail_waits_on_after_what_would_end_the_wait(service, hook, sensor, mode, logged):
+    job_id = hook.create_backup(REPLICA)
+    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=4, after=1)
+    assert sensor(job_id, mode, silent_fail=True).once()["status"] == "Success"
+    assert "Forbidden.RAM" in logged()
+
+
+@every_mode
+def test_silent_fail_ends_at_the_deadline_with_the_last_error(service, hook, sensor, clock, mode):
+    job_id, began = hook.create_backup(REPLICA), clock.now
+    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None)
+    with pytest.raises(AirflowSensorTimeout, match=r"The last poll failed.*Forbidden\.RAM"):
+        sensor(job_id, mode, silent_fail=True, timeout=600).once()
+    assert 600 <= clock.now - began <= 601
+
+
+@every_mode
+def test_silent_fail_hides_no_backup_that_failed(service, hook, sensor, mode):
+    service.service.next_job(REPLICA, fail_at=40)
+    with pytest.raises(DdsBackupFailedError):
+        sensor(hook.create_backup(REPLICA), mode, silent_fail=True).once()
+
+
 def test_deferrable_looks_once_on_the_worker_and_ends_on_it(service, hook, sensor):
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     run.once()
@@ -338,7 +363,7 @@ def test_trigger_carries_plain_json_and_no_secret(service, hook, sensor):
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     run.once()
     [(path, kwargs)] = run.deferrals
-    assert path == "airflow_provider_dds.triggers.dds.DdsBackupTrigger"
+    assert path == "airflow_provider_dds.triggers.backup.DdsBackupTrigger"
     assert service.access_key_secret not in json.dumps(kwargs)
     assert service.access_key_id not in json.dumps(kwargs)
 

@@ -23,9 +23,11 @@ from airflow_provider_dds.exceptions import (
     DdsError,
 )
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
-from airflow_provider_dds.triggers.dds import TRIGGER_MARGIN, DdsBackupStartTrigger
+from airflow_provider_dds.triggers.base import TRIGGER_MARGIN
+from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger
 from tests.integration.conftest import REPLICA
-from tests.support.runner import Run, TaskInstance, moment
+from tests.support.outage import KINDS, LASTS, OutageClock
+from tests.support.runner import Run, TaskInstance, TriggererRestart, moment
 from tests.support.versions import AirflowSensorTimeout, needs_rendering_in_the_triggerer
 
 if TYPE_CHECKING:
@@ -195,10 +197,10 @@ def test_default_arguments_reach_the_trigger_as_they_do_in_a_deferral(begin: Any
     wait = begin(job, dag={"default_args": defaults}, poke_interval=7, timeout=700)
     trigger = wait.trigger()
     wait.fired(trigger)
-    _, here = trigger._waiting.serialize()
-    of_the_look = {"memory", "remembered_at", "started_at", "deadline"}
-    assert {k: v for k, v in here.items() if k not in of_the_look} == {
-        k: v for k, v in there.items() if k not in of_the_look
+    here = trigger._wait.to_json()
+    of_the_poll = {"started_at", "deadline"}
+    assert {k: v for k, v in here.items() if k not in of_the_poll} == {
+        k: v for k, v in there.items() if k in here and k not in of_the_poll
     }
     assert here["deadline"] - here["started_at"] == there["deadline"] - there["started_at"] == 700
 
@@ -478,3 +480,197 @@ def test_killed_task_says_that_the_backup_goes_on(begin: Any, hook: Any, service
     wait.fired(trigger)
     asyncio.run(trigger.on_kill())
     assert "goes on: the service cannot cancel it" in logged()
+
+
+# --- inputs are read once a try ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def moving(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    """A supervisor that gives back what was pushed, as the real one does."""
+    send = supervisor.send
+
+    def kept(msg: Any) -> Any:
+        if type(msg).__name__ == "GetXCom" and msg.task_id == "wait" and msg.key in supervisor.pushed:
+            value = supervisor.pushed[msg.key]
+            return import_module("airflow.sdk.execution_time.comms").XComResult(key=msg.key, value=value)
+        return send(msg)
+
+    monkeypatch.setattr(supervisor, "send", kept)
+    return supervisor
+
+
+def test_restart_of_the_triggerer_after_the_ids_have_moved_does_not_move_the_wait(
+    begin: Any, hook: Any, service: Emulator, moving: Supervisor, clock: ManualClock
+) -> None:
+    service.service.next_job(REPLICA, fail_at=40)
+    moving.xcoms["make", "return_value"] = bad = hook.create_backup(REPLICA)
+    wait = begin(XCOM)
+    wait.run.restart_triggerer_after = 1
+    with pytest.raises(TriggererRestart):
+        wait.fired()
+    clock.advance(900)
+    moving.xcoms["make", "return_value"] = good = hook.create_backup(REPLICA)
+    clock.advance(900)
+    with pytest.raises(DdsBackupFailedError, match=f"Backup {bad} "):
+        wait.end()
+    assert good != bad
+
+
+def test_next_try_renders_anew(begin: Any, hook: Any, moving: Supervisor) -> None:
+    moving.xcoms["make", "return_value"] = "999999"
+    moving.pushed["dds_wait"] = {
+        "version": 1, "try_number": 7, "db_instance_id": REPLICA, "backup_job_id": "999999", "started_at": 0.0,
+        "dds_conn_id": "dds_default", "region_id": None, "deadline": 1.0,
+    }  # fmt: skip
+    moving.xcoms["make", "return_value"] = job = hook.create_backup(REPLICA)
+    assert begin(XCOM).end()["backup_job_id"] == job
+    assert (moving.pushed["dds_wait"]["try_number"], moving.pushed["dds_wait"]["backup_job_id"]) == (1, job)
+
+
+def test_literal_ids_are_not_kept(begin: Any, hook: Any, moving: Supervisor) -> None:
+    begin(hook.create_backup(REPLICA)).end()
+    assert "dds_wait" not in moving.pushed
+
+
+@pytest.mark.parametrize("stored", ["text", 5, [], {"version": 2}, {"version": 1, "try_number": 1}], ids=str)
+def test_inputs_of_another_release_name_what_to_delete(
+    begin: Any, hook: Any, moving: Supervisor, service: Emulator, stored: Any
+) -> None:
+    moving.xcoms["make", "return_value"] = hook.create_backup(REPLICA)
+    moving.pushed["dds_wait"] = stored
+    with pytest.raises(DdsConfigurationError, match=r"XCom 'dds_wait' of this task, .* Delete it and clear this task"):
+        begin(XCOM).end()
+    assert service.calls("DescribeBackupTasks") == 0
+
+
+def test_airflow_that_does_not_answer_for_a_while_is_waited_out(
+    begin: Any, hook: Any, moving: Supervisor, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.xcoms["make", "return_value"] = job = hook.create_backup(REPLICA)
+    send, until = moving.send, clock.now + 600
+
+    def away(msg: Any) -> Any:
+        if clock.now < until:
+            raise ConnectionError("no connection to the API")
+        return send(msg)
+
+    monkeypatch.setattr(moving, "send", away)
+    assert begin(XCOM).end()["backup_job_id"] == job
+
+
+def test_inputs_that_cannot_be_kept_are_kept_with_a_later_poll(
+    begin: Any, hook: Any, moving: Supervisor, clock: ManualClock, logged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.xcoms["make", "return_value"] = job = hook.create_backup(REPLICA)
+    send, until = moving.send, clock.now + 100
+
+    def full(msg: Any) -> Any:
+        if type(msg).__name__ == "SetXCom" and clock.now < until:
+            raise RuntimeError("the database is full")
+        return send(msg)
+
+    monkeypatch.setattr(moving, "send", full)
+    assert begin(XCOM).end()["backup_job_id"] == job
+    assert "could not be kept (RuntimeError: the database is full)" in logged()
+    assert moving.pushed["dds_wait"]["backup_job_id"] == job
+
+
+# --- the deadline comes before Airflow's ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 600, 3600, 3650])
+def test_execution_timeout_ends_the_wait_with_what_was_seen_before_airflow_does(
+    begin: Any, hook: Any, service: Emulator, clock: ManualClock, seconds: int
+) -> None:
+    service.service.next_job(REPLICA, stuck_at=50)
+    began = clock.now
+    wait = begin(
+        hook.create_backup(REPLICA), timeout=3600, execution_timeout=timedelta(seconds=seconds), poke_interval=5
+    )
+    with pytest.raises(AirflowSensorTimeout, match="Last poll") as caught:
+        wait.end()
+    assert clock.now - began < seconds
+    assert clock.now - began >= min(3600, seconds * 0.75, seconds) - 60
+    assert ("execution_timeout" in str(caught.value)) == (seconds < 3660)
+
+
+# --- subclasses -------------------------------------------------------------------------------------------------------
+
+
+class WithOneFieldMore(DdsBackupSensor):
+    template_fields = (*DdsBackupSensor.template_fields, "note")
+
+    def __init__(self, *, note: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.note = note
+
+
+class WithOneFieldLess(DdsBackupSensor):
+    template_fields = tuple(name for name in DdsBackupSensor.template_fields if name != "region_id")
+
+
+class WithARenderingOfItsOwn(DdsBackupSensor):
+    def render_template_fields(self, *args: Any, **kwargs: Any) -> Any:
+        return super().render_template_fields(*args, **kwargs)
+
+
+class WithDefaultsOfItsOwn(DdsBackupSensor):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"not_found_grace": 7, **kwargs})
+        self.confirm_timeout = 8.0
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [
+        (WithOneFieldMore, "WithOneFieldMore has template fields of its own: note"),
+        (WithOneFieldLess, "WithOneFieldLess has template fields of its own: region_id"),
+        (WithPokeOfItsOwn, "code of its own"),
+        (WithARenderingOfItsOwn, "code of its own"),
+    ],
+)
+def test_subclass_begins_on_a_worker_and_says_why(begin: Any, hook: Any, logged: Any, cls: Any, why: str) -> None:
+    wait = begin(hook.create_backup(REPLICA), cls=cls)
+    assert wait.stored().start_from_trigger is False
+    assert wait.run.once()["status"] == "Success"
+    assert why in logged()
+
+
+def test_subclass_that_only_sets_defaults_begins_in_the_triggerer(begin: Any, hook: Any) -> None:
+    wait = begin(hook.create_backup(REPLICA), cls=WithDefaultsOfItsOwn)
+    assert (wait.kwargs()["not_found_grace"], wait.kwargs()["confirm_timeout"]) == (7, 8)
+    assert wait.end()["status"] == "Success"
+
+
+def test_method_that_is_replaced_on_the_task_counts_as_code_of_its_own(begin: Any) -> None:
+    wait = begin("1")
+    wait.sensor.poke = print
+    assert wait.sensor.start_from_trigger is False
+
+
+# --- patience ---------------------------------------------------------------------------------------------------------
+
+
+class TestOutages:
+    """Whatever call an outage begins with: only the deadline ends a wait."""
+
+    @pytest.fixture
+    def clock(self) -> OutageClock:
+        return OutageClock()
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_outage_at_any_call_is_waited_out(
+        self, begin: Any, hook: Any, service: Emulator, clock: OutageClock, kind: str
+    ) -> None:
+        plan = {"poke_interval": 100, "poll_strategy": "fixed", "timeout": 6 * 3600}
+        begin(hook.create_backup(REPLICA), **plan).end()
+        calls = len(service.requests()) - 1
+        assert calls > 4
+        for first in range(calls):
+            service.reset()
+            job = hook.create_backup(REPLICA)
+            clock.strike(service, kind, first)
+            assert begin(job, **plan).end()["backup_job_id"] == job
+            assert clock.began is not None
+            assert clock.now > clock.began + LASTS

@@ -99,7 +99,7 @@ class Story:
         return [job["phase"] for job in self.box.emulator.jobs(self.instance)]
 
     def looks(self, job_id: str) -> list[Json]:
-        """Return the looks at a job."""
+        """Return the polls at a job."""
         seen = self.box.emulator.requests("DescribeBackupTasks", self.instance)
         return [request for request in seen if request["params"].get("BackupJobId") == job_id]
 
@@ -109,14 +109,14 @@ class Story:
         self._until(lambda: len(self.looks(job_id)) - before, f"{more} looks at {job_id}", lambda looks: looks >= more)
 
     def wait_for_no_more_looks(self, witness: Story) -> None:
-        """Wait until the job of a run that goes on has been looked at three times since the last look at this one."""
+        """Wait until the job of a run that goes on has been looked at three times since the last poll at this one."""
         [mine], [others] = self.job_ids(), witness.job_ids()
 
         def since() -> int:
             last = self.looks(mine)[-1]["time"]
             return sum(look["time"] > last for look in witness.looks(others))
 
-        self._until(since, f"the looks at {mine} to end", lambda looks: looks >= 3)
+        self._until(since, f"the polls at {mine} to end", lambda looks: looks >= 3)
 
     def wait_for_create(self, *, executed: bool) -> None:
         """Wait until the service has CreateBackup and hangs, having acted on it or not."""

@@ -69,14 +69,14 @@ class Fleet:
             jobs = [self.jobs[instance] for instance in instances]
             return [job_id for job_id in jobs if len(looks[job_id]) == len(before[job_id])]
 
-        wait_for(untouched, "a look at each job", until=lambda left: not left, timeout=120, interval=1)
+        wait_for(untouched, "a poll at each job", until=lambda left: not left, timeout=120, interval=1)
 
     def end_backups(self, instances: list[str]) -> None:
         for instance in instances:
             self.box.emulator.end_backup(instance)
 
     def finish(self) -> None:
-        """See each sensor succeed with its own job, not before its end, in one try, with few looks."""
+        """See each sensor succeed with its own job, not before its end, in one try, with few polls."""
         assert self.box.api.wait_for_run("fleet", self.run_id, timeout=300, on_look=self.box.check) == "success"
         looks = self.looks()
         for sensor, (instance, job_id) in zip(self.sensors(), self.jobs.items(), strict=True):
@@ -107,7 +107,7 @@ def test_each_sensor_outlives_the_triggerer(box: AirflowBox, killed: bool, size:
 
     (box.kill_component if killed else box.stop_component)("triggerer")
     early, late = list(fleet.jobs)[: size // 3], list(fleet.jobs)[size // 3 :]
-    fleet.end_backups(early)  # these end while nobody looks
+    fleet.end_backups(early)  # these end while nobody polls
     assert {sensor["state"] for sensor in fleet.sensors()} == {"deferred"}
     box.start_component("triggerer")
     wait_for(

@@ -1,4 +1,4 @@
-"""A task killed when its request was not executed: the retry looks two minutes for a backup, then makes the one."""
+"""A task killed when its request was not executed: the retry polls two minutes for a backup, then makes the one."""
 
 from __future__ import annotations
 

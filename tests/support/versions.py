@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,19 @@ TRIGGER_FAIL_REPR = "__fail__"
 TRIGGER_TIMEOUT = "Trigger timeout" if AIRFLOW >= (3, 0) else "Trigger/execution timeout"
 """What a task is resumed with whose deferral took too long."""
 
+
+def secrets_masker() -> Any:
+    """Return Airflow's own of this process."""
+    for name in (
+        "airflow.sdk._shared.secrets_masker",
+        "airflow.sdk.execution_time.secrets_masker",
+        "airflow.utils.log.secrets_masker",
+    ):
+        with suppress(ImportError):
+            return import_module(name)._secrets_masker()
+    raise ImportError("this Airflow has no secrets masker")
+
+
 HAS_TASK_STATE_STORE = AIRFLOW >= (3, 3)
 needs_task_state_store = pytest.mark.skipif(
     not HAS_TASK_STATE_STORE, reason="this Airflow has no task state store (3.3 and later)"
@@ -40,7 +53,7 @@ needs_task_state_store = pytest.mark.skipif(
 every_mode_that_remembers = pytest.mark.parametrize(
     "mode", ["poke", pytest.param("reschedule", marks=needs_task_state_store), "deferrable"]
 )
-"""All modes of a sensor, where it must remember from one look to the next what it has said or counted."""
+"""All modes of a sensor, where it must remember from one poll to the next what it has said or counted."""
 needs_supervisor = pytest.mark.skipif(
     AIRFLOW < (3, 0), reason="this Airflow has no supervisor that writes the logs of its tasks (3.0 and later)"
 )

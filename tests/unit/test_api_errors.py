@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_dds.api_errors import (
+from airflow_provider_dds.api.errors import BY_STATUS as BY_HTTP_STATUS
+from airflow_provider_dds.api.errors import (
+    KIND_REFUSED,
+    NO_SUCH_BACKUP,
+    NO_SUCH_NODE,
     TABLE,
     Repeat,
     api_error,
@@ -12,6 +16,7 @@ from airflow_provider_dds.api_errors import (
     is_transient,
     repeat_for,
     rule_for,
+    says,
 )
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -61,6 +66,16 @@ DOCUMENTED = [
     ("InvalidInstanceId.NotFound", 404, DdsNotFoundError, Repeat.NEVER),
     ("InvalidDBInstanceId.NotFound", 404, DdsNotFoundError, Repeat.NEVER),
     ("InvalidBackupSet.NotMatched", None, DdsNotFoundError, Repeat.NEVER),
+    ("InvalidBackupSetID.NotFound", 404, DdsNotFoundError, Repeat.NEVER),
+    ("InvalidBackup.NotFound", 404, DdsNotFoundError, Repeat.NEVER),
+    ("InvalidNodeId.NotFound", 404, DdsNotFoundError, Repeat.NEVER),
+    ("SingleNodeNotSupport", 400, DdsInvalidRequestError, Repeat.NEVER),
+    ("SingleNodeNotSupport", 403, DdsInvalidRequestError, Repeat.NEVER),
+    ("StorageTypeOrInstanceTypeNotSupported", 400, DdsInvalidRequestError, Repeat.NEVER),
+    ("StorageTypeOrInstanceTypeNotSupported", 403, DdsInvalidRequestError, Repeat.NEVER),
+    ("InvalidProduct.NotFound", 404, DdsInvalidRequestError, Repeat.NEVER),
+    ("InvalidAction.NotFound", 404, DdsInvalidRequestError, Repeat.NEVER),
+    ("InvalidVersion", 400, DdsInvalidRequestError, Repeat.NEVER),
     ("Forbidden", 403, DdsAccessDeniedError, Repeat.NEVER),
     ("Forbidden.RAM", 403, DdsAccessDeniedError, Repeat.NEVER),
     ("Forbidden.RiskControl", 403, DdsAccessDeniedError, Repeat.NEVER),
@@ -88,7 +103,10 @@ BY_STATUS = [
     (404, DdsNotFoundError, Repeat.NEVER),
     (409, DdsInvalidRequestError, Repeat.NEVER),
     (429, DdsThrottledError, Repeat.ANY),
-    (499, DdsInvalidRequestError, Repeat.NEVER),
+    (407, DdsAccessDeniedError, Repeat.NEVER),
+    (408, DdsServiceError, Repeat.READS),
+    (410, DdsInvalidRequestError, Repeat.NEVER),
+    (499, DdsServiceError, Repeat.READS),
     (500, DdsServiceError, Repeat.READS),
     (502, DdsServiceError, Repeat.READS),
     (503, DdsServiceError, Repeat.READS),
@@ -136,9 +154,15 @@ def test_unknown_code_is_classified_by_status(code, status, error_type, repeat):
     assert (type(error), repeat_for(error)) == (error_type, repeat)
 
 
-@pytest.mark.parametrize("code", ["throttling.user", "XThrottling", "backupjobexists", "Forbidden Throttling"])
-def test_code_is_matched_as_a_whole_and_by_case(code):
-    assert rule_for(code, 418).repeat is Repeat.NEVER
+@pytest.mark.parametrize("code", ["XThrottling", "OperationDenied.BackupJobExistsNot", "Denied Forbidden.RAM"])
+def test_code_is_matched_as_a_whole(code):
+    assert rule_for(code, 418) is rule_for(None, 418)
+
+
+@each_documented
+@pytest.mark.parametrize("spelt", [str.lower, str.upper, str.swapcase, " {}\n".format])
+def test_code_in_other_letters_is_the_same_code(code, status, error_type, repeat, spelt):
+    assert rule_for(spelt(code), status) is rule_for(code, status)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +182,10 @@ def test_code_is_matched_as_a_whole_and_by_case(code):
         ("InvalidBackupMethod.ValueNotSupport", "Snapshot"),
         ("InvalidBackupRetentionPeriod.Malformed", "7 to 730"),
         ("InvalidPageSize.Malformed", "names it"),
+        ("InvalidProduct.NotFound", "Check Host"),
+        ("InvalidAction.NotFound", "Check Host"),
+        ("SingleNodeNotSupport", "kind of instance"),
+        ("InvalidNodeId.NotFound", "no such shard"),
         ("OperationDenied.BackupJobExists", "if_backup_running"),
         ("IncorrectDBInstanceState", "Running"),
         ("Throttling.User", "Quota Center"),
@@ -210,8 +238,42 @@ def test_what_is_not_about_a_call_is_never_repeated(error):
 
 
 @each_documented
-def test_documented_code_is_transient_only_if_a_read_may_be_repeated(code, status, error_type, repeat):
-    assert is_transient(error_of(code, status)) is (repeat in (Repeat.ANY, Repeat.READS))
+def test_documented_code_is_transient_only_if_a_read_may_go_through_later(code, status, error_type, repeat):
+    assert is_transient(error_of(code, status)) is (repeat in (Repeat.ANY, Repeat.READS, Repeat.LATER))
+
+
+@pytest.mark.parametrize("status", [None, 200, 400, 404, 500, 503])
+@pytest.mark.parametrize("code", [None, "", "Something.New", "ServiceUnavailable"])
+@pytest.mark.parametrize("error_type", [DdsNotFoundError, DdsAccessDeniedError, DdsInvalidRequestError])
+def test_class_that_stays_is_never_transient_whatever_its_code_and_status(error_type, code, status):
+    error = error_type("no", code=code, http_status=status)
+    assert (repeat_for(error), is_transient(error), is_outcome_unknown(error)) == (Repeat.NEVER, False, False)
+
+
+@pytest.mark.parametrize("rule", [*TABLE, *(rule for _, rule in BY_HTTP_STATUS)], ids=lambda rule: rule.error.__name__)
+def test_class_and_row_allow_the_same(rule):
+    assert repeat_for(rule.error("no")) is rule.repeat
+
+
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [
+        ("InvalidBackupSet.NotMatched", NO_SUCH_BACKUP),
+        ("invalidbackupset.notmatched", NO_SUCH_BACKUP),
+        ("InvalidBackupJobId.NotFound", NO_SUCH_BACKUP),
+        ("InvalidNodeId.NotFound", NO_SUCH_NODE),
+        ("SingleNodeNotSupport", KIND_REFUSED),
+        ("InvalidProduct.NotFound", None),
+        ("InvalidAction.NotFound", None),
+        ("InvalidDBInstanceId.NotFound", None),
+        ("Something.NotFound", None),
+        (None, None),
+    ],
+)
+def test_error_says_what_its_code_says_and_nothing_by_its_status(code, rule):
+    for each in (NO_SUCH_BACKUP, NO_SUCH_NODE, KIND_REFUSED):
+        assert says(error_of(code, 404), each) is (each is rule)
+    assert not says(DdsTransportError("lost"), NO_SUCH_BACKUP)
 
 
 @each_documented
@@ -225,7 +287,7 @@ def test_refusal_with_an_unknown_code_leaves_no_doubt_about_a_create(status):
     assert not is_outcome_unknown(error_of("Something.New", status))
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, None])
+@pytest.mark.parametrize("status", [408, 499, 500, 502, 503, 504, None])
 def test_failure_with_an_unknown_code_leaves_a_create_in_doubt(status):
     assert is_outcome_unknown(error_of("Something.New", status))
 

@@ -211,6 +211,19 @@ def test_what_is_no_span_is_refused(value, zero):
         arguments.seconds("timeout", value, zero=zero)
 
 
+@pytest.mark.parametrize(
+    "value", [366 * 86400 + 1, timedelta(days=367), timedelta.max, 1e12, 1e300, 10**400], ids=range(6)
+)
+@pytest.mark.parametrize("zero", [False, True])
+def test_span_of_more_than_a_year_is_refused_with_the_bound(value, zero):
+    with refused(r"timeout is .* seconds, which is more than a year; the most is 31622400 seconds \(366 days\)"):
+        arguments.seconds("timeout", value, zero=zero)
+
+
+def test_span_of_a_year_is_fine():
+    assert arguments.seconds("timeout", timedelta(days=366)) == 366 * 86400
+
+
 @pytest.mark.parametrize("value", [0, 0.0, timedelta(0)])
 def test_zero_is_a_span_only_where_it_has_a_meaning(value):
     assert arguments.seconds("not_found_grace", value, zero=True) == 0
@@ -226,3 +239,12 @@ def test_interval_within_the_timeout_is_fine(poke_interval, timeout):
 def test_interval_longer_than_the_timeout_is_refused_with_both():
     with refused(r"poke_interval \(61 s\) is longer than timeout \(60 s\)"):
         arguments.interval_within(61, 60)
+
+
+@pytest.mark.parametrize("name", ["db_instance_id", "backup_job_id"])
+@pytest.mark.parametrize("value", ["17\n18", "17\t18", "17\x1b[31m", "17\u202e", "1" * 129, "17\x00"])
+def test_id_that_does_not_print_or_goes_on_and_on_is_refused(name, value):
+    with pytest.raises(DdsConfigurationError, match=rf"^{name} is '.*' after rendering; it must be one") as caught:
+        arguments.required_id(name, value)
+    assert str(caught.value).isprintable()
+    assert arguments.required_id(name, " 17\n") == "17"

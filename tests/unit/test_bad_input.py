@@ -71,6 +71,20 @@ def test_literal_is_refused_when_the_dag_is_parsed(make, name, value, fix):
         make(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        *((operator, name) for name in ("poke_interval", "timeout")),
+        *((sensor, name) for name in ("poke_interval", "timeout", "max_wait", "confirm_timeout", "not_found_grace")),
+    ],
+)
+@pytest.mark.parametrize("value", [366 * 86400 + 1, 1e18, 1e300, 10**400, timedelta.max], ids=range(5))
+@pytest.mark.parametrize("where", ["task", "defaults"])
+def test_span_that_no_date_can_hold_is_refused_when_the_dag_is_parsed(make, name, value, where):
+    with pytest.raises(DdsConfigurationError, match=rf"^{name} is .* seconds, which is more than a year; the most is"):
+        make(**({name: value} if where == "task" else {"default_args": {name: value}}))
+
+
 @pytest.mark.parametrize("make", [operator, sensor])
 @pytest.mark.parametrize("timeout", [59, timedelta(seconds=59), 0.5])
 def test_interval_above_the_timeout(make, timeout):
@@ -170,12 +184,28 @@ def test_operator_takes_all_that_has_a_meaning(arguments):
         {"timeout": 60, "confirm_timeout": 600, "not_found_grace": 300},
         {"confirm_backup_set": False, "confirm_timeout": 30},
         {"deferrable": True, "mode": "reschedule"},
-        {"start_from_trigger": True, "deferrable": False},
+        {"start_from_trigger": True, "deferrable": True},
+        {"start_from_trigger": True, "default_args": {"deferrable": False}},
+        {"start_from_trigger": False, "deferrable": False},
     ],
     ids=str,
 )
 def test_sensor_takes_all_that_has_a_meaning(arguments):
     sensor(**arguments)
+
+
+def test_start_from_trigger_beside_an_explicit_no_to_deferring_is_refused():
+    class OfItsOwn(DdsBackupSensor):
+        def __init__(self, **kwargs):
+            super().__init__(start_from_trigger=True, **kwargs)
+
+    refusal = pytest.raises(DdsConfigurationError, match="deferrable is False and start_from_trigger is True")
+    with refusal:
+        sensor(start_from_trigger=True, deferrable=False)
+    with refusal:
+        OfItsOwn(task_id="wait", db_instance_id="dds-1", backup_job_id="1", deferrable=False)
+    with refusal:
+        DdsBackupSensor.partial(task_id="wait", db_instance_id="dds-1", start_from_trigger=True, deferrable=False)
 
 
 # --- templates ----------------------------------------------------------------------------------------------------

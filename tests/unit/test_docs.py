@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.cli.cli_parser import get_parser as airflow_parser
 
-from airflow_provider_dds.connection import AUTH_TYPES, settings_from
-from airflow_provider_dds.emulator.cli import parser as emulator_parser
-from airflow_provider_dds.operations import (
+from airflow_provider_dds.api.requests import (
     create_backup,
     describe_backup_tasks,
     describe_backups,
@@ -22,21 +20,33 @@ from airflow_provider_dds.operations import (
     describe_db_instance,
     describe_history_tasks,
 )
+from airflow_provider_dds.client.fields import AUTH_TYPES, docs_table
+from airflow_provider_dds.client.settings import settings_from
+from airflow_provider_dds.emulator.cli import parser as emulator_parser
 from tests.support.versions import connection_from_json, connection_from_uri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-    from airflow_provider_dds.connection import DdsSettings
+    from airflow_provider_dds.client.settings import DdsSettings
 
 ROOT = Path(__file__).parents[2]
-README, CHINESE = (ROOT / "README.md").read_text().split("## 简体中文\n")
+README = (ROOT / "README.md").read_text()
 CONNECTION = (ROOT / "docs" / "connection.md").read_text()
+HOW_IT_WORKS, SENSOR = ((ROOT / "docs" / name).read_text() for name in ("how-it-works.md", "sensor.md"))
+CHINESE, CHINESE_CONNECTION, CHINESE_HOW_IT_WORKS = (
+    (ROOT / name).read_text() for name in ("README.zh-CN.md", "docs/zh/connection.md", "docs/zh/how-it-works.md")
+)
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+    assert "README.zh-CN.md" in README.splitlines()[2]
 
 
 def settings_of(connection: Connection) -> DdsSettings:
@@ -65,6 +75,7 @@ def test_examples_are_short(example: Path) -> None:
 def test_connections_in_the_readme_are_read_as_it_says() -> None:
     values = re.findall(r"AIRFLOW_CONN_DDS_DEFAULT='(.+)'", README)
     assert len(values) == 2
+    assert all(value in CONNECTION for value in values)
     for value in values:
         connection = (connection_from_json if value.startswith("{") else connection_from_uri)(value, "dds_default")
         settings = settings_of(connection)
@@ -72,9 +83,13 @@ def test_connections_in_the_readme_are_read_as_it_says() -> None:
         assert (settings.auth_type, settings.region_id) == ("access_key", "cn-hangzhou")
 
 
+def test_table_of_the_extra_fields_is_the_one_that_the_code_gives() -> None:
+    assert docs_table() in CONNECTION  # after a change of client/fields.py, paste what it gives now
+
+
 def test_table_of_auth_types_is_the_one_in_the_code() -> None:
     shown = {}
-    for name, needs, may in re.findall(r"^\| `([a-z_]+)` \|(.*?)\|(.*?)\|$", README, re.MULTILINE):
+    for name, needs, may in re.findall(r"^\| `([a-z_]+)` \|(.*?)\|(.*?)\|$", CONNECTION, re.MULTILINE):
         if name in AUTH_TYPES:
             words = needs.replace("login", "`access_key_id`").replace("password", "`access_key_secret`")
             shown[name] = (set(re.findall(r"`(\w+)`", words)), set(re.findall(r"`(\w+)`", may)))
@@ -82,7 +97,7 @@ def test_table_of_auth_types_is_the_one_in_the_code() -> None:
 
 
 def test_ram_policy_allows_every_operation() -> None:
-    [policy] = [json.loads(block) for block in blocks("json")]
+    policy = next(found for block in blocks("json", CONNECTION) if "Statement" in (found := json.loads(block)))
     allowed: set[str] = set()
     for statement in policy["Statement"]:
         action = statement["Action"]
@@ -105,7 +120,7 @@ def test_links_inside_the_project_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-# --- the section in Chinese -------------------------------------------------------------------------------------------
+# --- the pages in Chinese ---------------------------------------------------------------------------------------------
 
 
 def fenced(text: str) -> list[tuple[str, str]]:
@@ -118,23 +133,62 @@ def inline(text: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)))
 
 
-def test_section_in_chinese_has_the_commands_and_code_of_the_english_one() -> None:
+def tables(text: str) -> list[str]:
+    return re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+
+
+def links(text: str) -> set[str]:
+    """Return where links lead: those of a page in Chinese to the same page in English."""
+    return {
+        target.replace("docs/zh/", "docs/").replace("help.aliyun.com/zh/", "www.alibabacloud.com/help/en/")
+        for target in re.findall(r"\]\(([^)#]+[^)]*)\)", text)
+        if not target.startswith("README")
+    }
+
+
+def test_readme_in_chinese_has_the_commands_and_code_of_the_english_one() -> None:
     assert fenced(CHINESE) == fenced(README)
 
 
-def test_section_in_chinese_names_what_the_english_one_names() -> None:
+def test_readme_in_chinese_names_what_the_english_one_names() -> None:
     assert inline(CHINESE) == inline(README)
 
 
-def test_section_in_chinese_has_the_tables_and_links_of_the_english_one() -> None:
-    def sizes(text: str) -> list[int]:
-        return [len(table.splitlines()) for table in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)]
-
-    def links(text: str) -> set[str]:
-        return set(re.findall(r"\]\(([^)#]+[^)]*)\)", text))
-
-    assert sizes(CHINESE) == sizes(README)
+def test_readme_in_chinese_has_the_tables_and_links_of_the_english_one() -> None:
+    assert [len(table.splitlines()) for table in tables(CHINESE)] == [
+        len(table.splitlines()) for table in tables(README)
+    ]
     assert links(CHINESE) == links(README)
+
+
+def test_how_it_works_in_chinese_names_what_the_english_page_names() -> None:
+    modes = next(table for table in tables(SENSOR) if "start_from_trigger" in table)
+    endings = next(table for table in tables(HOW_IT_WORKS))
+    chinese = tables(CHINESE_HOW_IT_WORKS)
+    assert [(len(table.splitlines()), inline(table)) for table in chinese] == [
+        (len(table.splitlines()), inline(table)) for table in (modes, endings)
+    ]
+
+
+def test_connection_in_chinese_has_every_field_and_kind_of_credential() -> None:
+    assert set(AUTH_TYPES) <= inline(CHINESE_CONNECTION)
+    fields, kinds = (table for table in tables(CHINESE_CONNECTION))
+    assert inline(next(table for table in tables(CONNECTION) if table.startswith("| `auth_type` | Needs"))) == inline(
+        kinds
+    )
+    [policy] = blocks("json", CHINESE_CONNECTION)
+    assert policy in blocks("json", CONNECTION)
+    for command in blocks("console", CHINESE_CONNECTION):
+        assert command in CONNECTION
+    assert {"region_id", "network", "proxy", "ca_file", "calls_per_second"} <= inline(fields)
+
+
+@pytest.mark.parametrize(
+    "page", [CHINESE, CHINESE_CONNECTION, CHINESE_HOW_IT_WORKS], ids=["readme", "connection", "how"]
+)
+def test_no_line_breaks_inside_a_sentence_in_chinese(page: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    assert not re.findall(r"[^\n\u3002\uff1a\uff09\uff01\uff1f|]\n(?![\n#|\-!>\d])[^\n]", text)
 
 
 # --- code on the pages ------------------------------------------------------------------------------------------------
@@ -212,6 +266,13 @@ def test_pages_include_what_is_there(page: Path) -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    named = set(re.findall(r": ([a-z/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    named = set(re.findall(r": ([a-z/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert pages == named - {"changelog.md", "contributing.md", "security.md"}
+
+
+def test_changelog_of_what_was_never_released_tells_of_no_time_before():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    unreleased = changelog.partition("unreleased")[2].partition("\n## ")[0]
+    assert unreleased
+    assert "previously" not in unreleased.lower()

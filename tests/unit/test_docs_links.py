@@ -50,9 +50,9 @@ def test_sphinx_markup_becomes_markdown() -> None:
     pytest.importorskip("griffe", reason="comes with the extra docs, which not every environment has")
     from dev.docs_docstrings import as_markdown
 
-    assert as_markdown("Like :meth:`describe_backups`, with a :class:`~airflow_provider_dds.models.BackupSet`.") == (
-        "Like `describe_backups`, with a [`BackupSet`][airflow_provider_dds.models.BackupSet]."
-    )
+    assert as_markdown(
+        "Like :meth:`describe_backups`, with a :class:`~airflow_provider_dds.api.models.BackupSet`."
+    ) == ("Like `describe_backups`, with a [`BackupSet`][airflow_provider_dds.api.models.BackupSet].")
     assert as_markdown(".. seealso::\n    https://example.com/page\n") == (
         "See the [page of the service](https://example.com/page).\n"
     )

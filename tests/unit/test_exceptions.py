@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_dds import exceptions
+from airflow_provider_dds.compat import TaskDeferralError
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsApiError,
@@ -18,12 +19,16 @@ from airflow_provider_dds.exceptions import (
     DdsBackupOutcomeUnknownError,
     DdsBackupRunningError,
     DdsConfigurationError,
+    DdsDeferralError,
+    DdsEndedInDoubtError,
     DdsError,
     DdsInstanceBusyError,
     DdsInvalidRequestError,
     DdsNotFoundError,
+    DdsRecordError,
     DdsResponseError,
     DdsServiceError,
+    DdsSupersededError,
     DdsThrottledError,
     DdsTimeoutError,
     DdsTransportError,
@@ -44,6 +49,10 @@ BASES = {
     DdsTransportError: (DdsError,),
     DdsResponseError: (DdsError,),
     DdsBackupOutcomeUnknownError: (DdsError,),
+    DdsRecordError: (DdsError, AirflowFailException),
+    DdsSupersededError: (DdsError,),
+    DdsEndedInDoubtError: (DdsError, AirflowFailException),
+    DdsDeferralError: (DdsError, TaskDeferralError),
     DdsBackupFailedError: (DdsError, AirflowFailException),
     DdsBackupNotFoundError: (DdsError, AirflowFailException),
     DdsTimeoutError: (DdsError, AirflowFailException),
@@ -82,9 +91,11 @@ def test_no_class_is_missing_from_the_hierarchy():
 
 @each_error
 def test_only_what_ends_a_wait_for_good_stops_airflow_s_retries(error):
-    ends = isinstance(error, (DdsBackupFailedError, DdsBackupNotFoundError, DdsTimeoutError))
+    no_retry = (DdsRecordError, DdsEndedInDoubtError)  # of the operator: it would repeat what is in doubt
+    ends = isinstance(error, (DdsBackupFailedError, DdsBackupNotFoundError, DdsTimeoutError, *no_retry))
     assert isinstance(error, AirflowFailException) is ends
-    assert isinstance(error, AirflowException) is ends, "soft_fail and never_fail look for AirflowException"
+    of_airflow = ends or isinstance(error, DdsDeferralError)
+    assert isinstance(error, AirflowException) is of_airflow, "soft_fail and never_fail look for AirflowException"
 
 
 @each_error
@@ -124,6 +135,15 @@ def test_throttled_error_has_no_wait_unless_the_service_asked_for_one():
 
 def same(one, other):
     return type(one) is type(other) and str(one) == str(other) and vars(one) == vars(other)
+
+
+@each_error
+def test_error_with_another_text_has_the_fields_of_the_one_it_comes_of(error):
+    before = copy.copy(error)
+    other = error.with_text("More is known.")
+    assert (type(other), str(other), vars(other)) == (type(error), "More is known.", vars(error))
+    assert same(error, before)
+    assert same(pickle.loads(pickle.dumps(other)), other)
 
 
 @each_error

@@ -18,6 +18,8 @@ from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, Bas
 from airflow_provider_dds import emulator
 from airflow_provider_dds.get_provider_info import get_provider_info
 from airflow_provider_dds.hooks.dds import DdsHook
+from airflow_provider_dds.triggers.base import DdsTrigger
+from airflow_provider_dds.waiting.records import OF_TYPE
 from tests.support.docstrings import missing_in_class, missing_in_function, own_docstring
 from tests.support.package import (
     HOOKS,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KINDS = {"hooks": HOOKS, "operators": OPERATORS, "sensors": SENSORS, "triggers": TRIGGERS}
-USERS_IMPORT = [f"{NAME}.exceptions", f"{NAME}.retry_policy", f"{NAME}.get_provider_info", f"{NAME}.api_errors"]
+USERS_IMPORT = [f"{NAME}.exceptions", f"{NAME}.retry_policy", f"{NAME}.get_provider_info", f"{NAME}.api.errors"]
 """Modules whose functions and classes users call, besides the classes that Airflow knows and the emulator."""
 
 
@@ -49,7 +51,19 @@ def each(classes: Iterable[type]) -> pytest.MarkDecorator:
 
 
 def arguments_of(cls: type) -> dict[str, inspect.Parameter]:
-    """Return the constructor's own arguments, without those that it passes on."""
+    """Return the constructor's own arguments, without those that it passes on; of a trigger those that it reads."""
+    if issubclass(cls, DdsTrigger):
+        kinds = {kind: annotation for annotation, kind in OF_TYPE.items()}
+        optional = {True: None, False: inspect.Parameter.empty}
+        return {
+            name: inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=optional[name in cls.optional()],
+                annotation=kinds[kind.removesuffix("?")],
+            )
+            for name, kind in cls.shape().items()
+        }
     found = inspect.signature(vars(cls).get("__init__", cls.__init__)).parameters
     return {name: each for name, each in found.items() if name != "self" and each.kind is not each.VAR_KEYWORD}
 
@@ -114,7 +128,9 @@ def test_task_takes_the_whole_configuration_of_the_hook(cls: Any) -> None:
 
 @each(TASKS)
 def test_task_that_defers_lets_the_user_choose(cls: type) -> None:
-    assert ("deferrable" in arguments_of(cls)) == ("self.defer(" in inspect.getsource(cls))
+    of_package = [inspect.getsource(each) for each in cls.__mro__ if each.__module__.startswith(f"{NAME}.")]
+    defers = any("self._wait_in_triggerer(" in code or "self.defer(" in code for code in of_package)
+    assert ("deferrable" in arguments_of(cls)) == defers
 
 
 @pytest.mark.parametrize(("configured", "expected"), [("True", True), ("False", False), (None, False)])
@@ -217,7 +233,11 @@ def test_trigger_asks_for_the_whole_configuration_of_the_hook(cls: type) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_provider_info_lists_exactly_the_modules_that_have_such_a_class(kind: str) -> None:
     listed = [name for entry in get_provider_info().get(kind, []) for name in entry["python-modules"]]
-    assert sorted(listed) == sorted({cls.__module__ for cls in KINDS[kind]})
+    assert listed == [f"{NAME}.{kind}.dds"]
+    face = import_module(*listed)
+    shown = face.__all__ if kind != "hooks" else [name_of(cls) for cls in HOOKS]
+    assert {name: getattr(face, name) for name in shown} == {name_of(cls): cls for cls in KINDS[kind]}
+    assert set(shown) <= set(dir(face))
 
 
 def test_provider_info_lists_exactly_the_links_there_are() -> None:

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dds.connection import settings_from
-from airflow_provider_dds.hooks.limiter import (
+from airflow_provider_dds.client.pace import (
     BURST,
     LEAST_SHARE,
     PAUSE_SECONDS,
@@ -23,6 +22,7 @@ from airflow_provider_dds.hooks.limiter import (
     key_of,
     limiter_for,
 )
+from airflow_provider_dds.client.settings import settings_from
 
 
 def dues(pace, moments):

@@ -8,20 +8,22 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_provider_dds.exceptions import DdsResponseError
-from airflow_provider_dds.models import (
+from airflow_provider_dds.api.models import (
     BackupJob,
     BackupSet,
     DBInstance,
     HistoryTask,
     Layout,
     backup_facts,
+    flag,
+    happened,
     number,
     percent,
     rows,
     text,
     when,
 )
+from airflow_provider_dds.exceptions import DdsResponseError
 
 JOB_ROW = {
     "BackupjobId": "170034\n",
@@ -95,7 +97,17 @@ END = datetime(2024, 1, 16, 11, 24, 56, tzinfo=timezone.utc)
 
 @pytest.mark.parametrize(
     ("wire", "clean"),
-    [("170034\n", "170034"), (170034, "170034"), (" 170034 ", "170034"), ("", ""), (None, ""), (0, "0")],
+    [
+        ("170034\n", "170034"),
+        (170034, "170034"),
+        (170034.0, "170034"),
+        (2.5, "2.5"),
+        (2**70, str(2**70)),
+        (" 170034 ", "170034"),
+        ("", ""),
+        (None, ""),
+        (0, "0"),
+    ],
 )
 def test_text_is_clean_whatever_type_the_service_sends(wire, clean):
     assert text(wire) == clean
@@ -128,6 +140,13 @@ def test_time_is_aware_utc_or_unknown(wire, moment):
         ("2167808\n", 2167808),
         ("0", 0),
         (1.5, 1),
+        (2**53 + 1, 2**53 + 1),
+        (str(2**53 + 1), 2**53 + 1),
+        (str(2**70 + 1), 2**70 + 1),
+        ("1e3", 1000),
+        ("1e999999999", None),
+        ("9" * 5000, None),
+        ([1], None),
         ("", None),
         (None, None),
         ("12 GB", None),
@@ -242,6 +261,8 @@ def test_job_is_read_from_the_documented_sample():
         {"BackupjobId": "170034\n"},
         {"BackupjobId": "170034"},
         {"BackupjobId": 170034},
+        {"BackupjobId": 170034.0},
+        {"BackupjobId": None, "BackupJobId": "170034"},
         {"BackupjobId": " 170034 "},
         {"BackupJobId": "170034"},
         {"BackupJobId": 170034},
@@ -286,6 +307,7 @@ def test_set_is_read_from_the_documented_sample():
         size_bytes=2167808,
         expire_time=datetime(9999, 1, 1, tzinfo=timezone.utc),
         engine_version="5.0",
+        available=True,
     )
 
 
@@ -328,23 +350,115 @@ def test_cluster_backup_is_read_from_the_documented_sample():
         size_bytes=2048,
         expire_time=datetime(2024, 2, 16, 11, 24, 56, tzinfo=timezone.utc),
         engine_version="5.0",
+        available=True,
     )
 
 
+FLAGS = [
+    (True, True),
+    (1, True),
+    (1.0, True),
+    ("1", True),
+    ("true", True),
+    ("True\n", True),
+    ("YES", True),
+    (False, False),
+    (0, False),
+    (0.0, False),
+    ("0", False),
+    ("false", False),
+    ("FALSE", False),
+    ("Deleted", False),
+    ("-1", False),
+    ([], False),
+    (None, None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("wire", "known"), FLAGS, ids=repr)
+def test_flag_is_true_only_where_it_says_so_and_unknown_where_it_is_absent(wire, known):
+    assert flag(wire) is known
+
+
+@pytest.mark.parametrize(("wire", "known"), FLAGS, ids=repr)
+def test_set_is_available_whatever_type_says_so(wire, known):
+    assert BackupSet.from_wire({**SET_ROW, "IsAvail": wire}).available is known
+    assert BackupSet.from_cluster_wire({**CLUSTER_ROW, "Backups": [], "IsAvail": wire}).available is known
+
+
+def test_set_without_the_field_is_not_said_to_be_available_or_not():
+    assert BackupSet.from_wire({name: value for name, value in SET_ROW.items() if name != "IsAvail"}).available is None
+
+
+@pytest.mark.parametrize("of_cluster", [1, None])
+@pytest.mark.parametrize(("of_node", "known"), [("0", False), ("1", True)])
+def test_cluster_backup_is_available_only_with_the_set_of_each_node(of_cluster, of_node, known):
+    nodes = [NODE_ROW, {**NODE_ROW, "IsAvail": of_node}]
+    assert BackupSet.from_cluster_wire({**CLUSTER_ROW, "IsAvail": of_cluster, "Backups": nodes}).available is known
+
+
+def test_cluster_backup_with_a_node_that_is_not_done_is_not_a_success():
+    row = {**CLUSTER_ROW, "Backups": [NODE_ROW, {**NODE_ROW, "BackupStatus": "Running"}]}
+    assert BackupSet.from_cluster_wire(row).status == "Incomplete"
+
+
 @pytest.mark.parametrize(
-    ("available", "status"),
+    ("kind", "full"),
     [
-        (1, "Success"),
-        ("1", "Success"),
-        (True, "Success"),
-        (None, "Success"),
-        (0, "Incomplete"),
-        ("0", "Incomplete"),
-        (False, "Incomplete"),
+        ("FullBackup", True),
+        ("fullbackup", True),
+        ("", True),
+        (None, True),
+        ("IncrementalBackup", False),
+        ("Log", False),
     ],
 )
-def test_cluster_backup_that_is_ok_but_not_available_is_not_a_success(available, status):
-    assert BackupSet.from_cluster_wire({**CLUSTER_ROW, "IsAvail": available}).status == status
+def test_set_is_full_unless_it_says_otherwise(kind, full):
+    assert BackupSet.from_wire({**SET_ROW, "BackupType": kind}).is_full is full
+
+
+@pytest.mark.parametrize(
+    ("regions", "is_copy"),
+    [
+        ({}, False),
+        ({"SrcRegion": "", "DestRegion": ""}, False),
+        ({"SrcRegion": "cn-hangzhou", "DestRegion": "cn-hangzhou"}, False),
+        ({"SrcRegion": "cn-hangzhou"}, False),
+        ({"SrcRegion": "cn-hangzhou", "DestRegion": "cn-beijing"}, True),
+    ],
+    ids=str,
+)
+def test_set_in_another_region_is_a_copy(regions, is_copy):
+    assert BackupSet.from_wire({**SET_ROW, **regions}).is_copy is is_copy
+
+
+@pytest.mark.parametrize("odd", [[], ["170034"], {"Id": 1}, True])
+@pytest.mark.parametrize(
+    ("read", "row", "name"),
+    [
+        (BackupJob.from_wire, JOB_ROW, "BackupjobId"),
+        (BackupJob.from_wire, JOB_ROW, "BackupSetStatus"),
+        (BackupSet.from_wire, SET_ROW, "BackupId"),
+        (BackupSet.from_wire, SET_ROW, "BackupJobId"),
+        (BackupSet.from_wire, SET_ROW, "BackupStatus"),
+        (BackupSet.from_cluster_wire, CLUSTER_ROW, "ClusterBackupId"),
+        (BackupSet.from_cluster_wire, CLUSTER_ROW, "ClusterBackupStatus"),
+        (BackupSet.from_cluster_wire, CLUSTER_ROW, "AttachLogStatus"),
+        (DBInstance.from_wire, INSTANCE_ROW, "DBInstanceId"),
+        (DBInstance.from_wire, INSTANCE_ROW, "KindCode"),
+        (DBInstance.from_wire, {**INSTANCE_ROW, "ShardList": {"ShardAttribute": [{"NodeId": []}]}}, "NodeId"),
+    ],
+)
+def test_field_that_decides_is_not_trusted_with_another_type(read, row, name, odd):
+    with pytest.raises(DdsResponseError, match=name):
+        read(row if name == "NodeId" else {**row, name: odd})
+
+
+def test_shards_are_named_once_and_not_without_an_id():
+    shards = [{"NodeId": "d-1"}, {"NodeId": "d-1\n"}, {"NodeId": ""}, {}, {"NodeId": 2}]
+    row = {**INSTANCE_ROW, "ShardList": {"ShardAttribute": shards}}
+    assert DBInstance.from_wire(row).shard_node_ids == ("d-1", "2")
 
 
 @pytest.mark.parametrize(
@@ -612,3 +726,9 @@ def test_facts_are_always_the_same_fields_as_plain_json_without_a_link(job, sets
     assert facts.keys() == FACTS
     assert json.loads(json.dumps(facts)) == facts
     assert "://" not in json.dumps(facts)
+
+
+@pytest.mark.parametrize("wire", ["0001-01-01T00:00:00Z", "1970-01-01T00:00Z", "9999-12-31T23:59:59Z", "soon", None])
+def test_time_at_which_nothing_can_have_happened_is_none(wire):
+    assert happened(wire) is None
+    assert happened("2024-01-16T11:04:56Z") == START

@@ -12,13 +12,13 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_dds.api.models import BackupJob, BackupSet
 from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.emulator import ManualClock
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsResponseError, DdsThrottledError
-from airflow_provider_dds.models import BackupJob, BackupSet
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
-from airflow_provider_dds.verdict import Look
-from airflow_provider_dds.watch import BackupWatch
+from airflow_provider_dds.waiting import backup_job
+from airflow_provider_dds.waiting.backup.observation import Observation
 from tests.support.runner import Run, Store
 from tests.support.versions import airflow_sensor
 
@@ -26,18 +26,18 @@ BEGIN = 1_800_000_000.0
 MODES = ({"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True})
 
 
-def look_of(job: str | None, sets: list[str], progress: int | None = None) -> Look:
+def look_of(job: str | None, sets: list[str], progress: int | None = None) -> Observation:
     row = None if job is None else BackupJob("17", job, progress=progress)
-    return Look(row, tuple(BackupSet(f"s{number}", "17", each) for number, each in enumerate(sets)))
+    return Observation(row, tuple(BackupSet(f"s{number}", "17", each) for number, each in enumerate(sets)))
 
 
-def error_look(kind: str) -> Look:
+def error_look(kind: str) -> Observation:
     errors = {
         "throttled": DdsThrottledError("slow down", code="Throttling", http_status=400),
         "unreadable": DdsResponseError("not JSON"),
         "denied": DdsAccessDeniedError("no", code="Forbidden.RAM", http_status=403),
     }
-    return Look(error=errors[kind])
+    return Observation(error=errors[kind])
 
 
 WORDS = st.sampled_from([None, "Scheduled", "Checking", "Backuping", "Finished", "Failed", "Pondering"])
@@ -52,11 +52,11 @@ LOOKS = st.one_of(
 STORY = st.lists(st.tuples(st.integers(1, 900), LOOKS), min_size=1, max_size=12)
 
 
-def end(story: list[tuple[int, Look]], **arguments: Any) -> tuple[str, str, float]:
+def end(story: list[tuple[int, Observation]], **arguments: Any) -> tuple[str, str, float]:
     """Run a sensor through a story (how long each thing is to be seen) and return how and when it ended."""
     clock = ManualClock(BEGIN)
 
-    def seen(*_: Any) -> Look:
+    def seen(*_: Any) -> Observation:
         passed = clock.now - BEGIN
         for lasts, look in story:
             passed -= lasts
@@ -64,13 +64,13 @@ def end(story: list[tuple[int, Look]], **arguments: Any) -> tuple[str, str, floa
                 return look
         return story[-1][1]
 
-    async def aseen(*_: Any) -> Look:
-        return seen()
+    def observe(target: Any, **_: Any) -> Any:
+        yield from ()
+        return seen(), target
 
     stand_in = SimpleNamespace(sleep=clock.advance, monotonic=clock)
     with (
-        patch.object(BackupWatch, "look_with", seen),
-        patch.object(BackupWatch, "alook_with", aseen),
+        patch.object(backup_job, "observe_job", observe),
         patch.object(airflow_sensor, "time", stand_in),
     ):
         task = DdsBackupSensor(task_id="wait", db_instance_id="dds-1", backup_job_id="17", **arguments)
@@ -91,9 +91,10 @@ def end(story: list[tuple[int, Look]], **arguments: Any) -> tuple[str, str, floa
     confirm=st.booleans(),
     confirm_timeout=st.integers(0, 900),
     not_found_grace=st.integers(0, 900),
+    silent_fail=st.booleans(),
 )
 def test_same_end_at_the_same_time(
-    story: list[tuple[int, Look]],
+    story: list[tuple[int, Observation]],
     poke_interval: int,
     timeout: int,
     strategy: str,
@@ -101,6 +102,7 @@ def test_same_end_at_the_same_time(
     confirm: bool,
     confirm_timeout: int,
     not_found_grace: int,
+    silent_fail: bool,
 ) -> None:
     ends = [
         end(
@@ -112,6 +114,7 @@ def test_same_end_at_the_same_time(
             confirm_backup_set=confirm,
             confirm_timeout=confirm_timeout,
             not_found_grace=not_found_grace,
+            silent_fail=silent_fail,
             **mode,
         )
         for mode in MODES

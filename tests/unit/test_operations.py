@@ -6,10 +6,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_dds import operations
+from airflow_provider_dds.api import requests as operations
+from airflow_provider_dds.api.models import BackupSet
+from airflow_provider_dds.api.requests import MOST_PAGES, PAGE_SIZE, Answer, Kind
 from airflow_provider_dds.exceptions import DdsNotFoundError, DdsResponseError
-from airflow_provider_dds.models import BackupSet
-from airflow_provider_dds.operations import PAGE_SIZE, Answer
 
 NOON = datetime(2024, 1, 16, 12, 0, 59, tzinfo=timezone.utc)
 LATER = datetime(2024, 1, 16, 13, 30, 1, tzinfo=timezone.utc)
@@ -92,6 +92,7 @@ def test_create_leaves_to_the_service_what_is_not_given():
     [
         ({"BackupJobId": "775051"}, "775051"),
         ({"BackupJobId": 775051}, "775051"),
+        ({"BackupJobId": 775051.0}, "775051"),
         ({"BackupJobId": "775051\n"}, "775051"),
         ({"BackupJobId": "775051", "BackupId": "5664"}, "775051"),
         ({"BackupId": "5664\n"}, "5664"),
@@ -116,17 +117,17 @@ def test_create_without_any_id_is_an_answer_that_cannot_be_trusted(ids):
 
 
 @pytest.mark.parametrize(
-    ("steps", "creates"),
+    ("steps", "kind"),
     [
-        (operations.create_backup("dds-1"), True),
-        (operations.describe_backup_tasks("dds-1"), False),
-        (operations.describe_db_instance("dds-1"), False),
-        (operations.describe_regions(), False),
-        *((listing(name), False) for name, *_ in LISTINGS),
+        (operations.create_backup("dds-1"), Kind.ONCE),
+        (operations.describe_backup_tasks("dds-1"), Kind.READ),
+        (operations.describe_db_instance("dds-1"), Kind.READ),
+        (operations.describe_regions(), Kind.READ),
+        *((listing(name), Kind.READ) for name, *_ in LISTINGS),
     ],
 )
-def test_only_create_changes_something(steps, creates):
-    assert next(steps).creates is creates
+def test_only_create_changes_something(steps, kind):
+    assert next(steps).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -304,6 +305,106 @@ def test_service_that_repeats_a_full_page_is_not_asked_for_ever(name, action, pa
         steps.send(answered(request, page(0)))
 
 
+# what the answers say of pages and rows -> how many pages are asked for
+ENDINGS = {
+    "a smaller page than asked for, by the answer": ([30, 30, 5], {"PageSize": 30}, 3),
+    "the same as text": ([30, 30, 5], {"PageSize": "30"}, 3),
+    "a smaller page, which the answer does not say": ([30, 30, 5], {}, 3),
+    "a smaller page, and the answer says as asked for": ([30, 30, 5], {"PageSize": 100}, 3),
+    "a smaller page of fifty": ([50, 50, 1], {"PageSize": "?"}, 3),
+    "a page size that cannot be": ([100, 100, 1], {"PageSize": 0}, 3),
+    "a page size below the rows of the page": ([100, 100, 1], {"PageSize": 10}, 3),
+    "a page size of another kind": ([100, 5], {"PageSize": [30]}, 2),
+    "fewer rows than the smaller page": ([29], {"PageSize": 30}, 1),
+    "all rows on full pages, by the total": ([100, 100], {"TotalCount": 200}, 2),
+    "the same as text ": ([100, 100], {"TotalCount": "200"}, 2),
+    "short pages, by the total": ([10, 10, 10], {"TotalCount": 30}, 3),
+    "a total of thirty on a page of thirty": ([30, 0], {"TotalCount": 30, "PageSize": 30}, 2),
+    "a total that counts the page": ([30, 30, 5], {"TotalCount": 30, "PageSize": 30}, 3),
+    "a total of a hundred on a page of a hundred": ([100], {"TotalCount": 100}, 1),
+    "a total below the rows seen": ([100, 5], {"TotalCount": 7}, 2),
+    "a total of nothing": ([100, 5], {"TotalCount": 0}, 2),
+    "a total of another kind": ([100, 5], {"TotalCount": {}}, 2),
+    "a total above all rows": ([100, 5, 0], {"TotalCount": 1000}, 3),
+}
+
+
+@each_listing
+@pytest.mark.parametrize(("counts", "said", "asked"), ENDINGS.values(), ids=ENDINGS)
+def test_listing_is_read_whole_and_not_further(name, action, page_parameter, page, counts, said, asked):
+    steps = listing(name)
+    request = next(steps)
+    first = 0
+    for number, count in enumerate(counts, 1):
+        assert request.query[page_parameter] == number
+        body = {**page(first, count), **said}
+        first += count
+        if number == asked:
+            with pytest.raises(StopIteration):
+                steps.send(answered(request, body))
+            return
+        request = steps.send(answered(request, body))
+    raise AssertionError("it asked for more pages than there are")
+
+
+@each_listing
+def test_listing_whose_rows_are_repeated_ends_with_the_total_of_all_of_them(name, action, page_parameter, page):
+    body = page(0, 3)
+    doubled = result_rows(body)
+    doubled += doubled
+    steps = listing(name)
+    request = next(steps)
+    with pytest.raises(StopIteration):
+        steps.send(answered(request, {**body, "TotalCount": 6}))
+
+
+def result_rows(body):
+    rows = next(value for key, value in body.items() if key != "RequestId")
+    return rows["Backup"] if isinstance(rows, dict) else rows
+
+
+@each_listing
+@pytest.mark.parametrize("said", [{"TotalCount": 31}, {"PageSize": 30}, {}], ids=str)
+def test_listing_that_ignores_the_page_ends_and_says_that_it_may_have_more(name, action, page_parameter, page, said):
+    steps = operations.read(listing(name))
+    request = steps.send(answered(next(steps), {**page(0, 30), **said}, "REQ-1"))
+    with pytest.raises(StopIteration) as end:
+        steps.send(answered(request, {**page(0, 30), **said}, "REQ-2"))
+    found, request_id, incomplete = end.value.value
+    assert (len(found), request_id) == (60, "REQ-2")
+    assert isinstance(incomplete, DdsResponseError)
+    assert action in str(incomplete)
+    assert "REQ-2" in str(incomplete)
+
+
+def test_row_that_changes_from_page_to_page_is_the_same_row():
+    def tasks(progress):
+        return {**items_page(0), "Items": [{**row, "Progress": progress} for row in items_page(0)["Items"]]}
+
+    steps = listing("describe_history_tasks")
+    request = steps.send(answered(next(steps), tasks(1)))
+    with pytest.raises(DdsResponseError, match="the same page"):
+        steps.send(answered(request, tasks(2)))
+
+
+@each_listing
+def test_listing_without_end_is_given_up(name, action, page_parameter, page):
+    steps = listing(name)
+    request = next(steps)
+    for number in range(1, MOST_PAGES):
+        request = steps.send(answered(request, page(number * PAGE_SIZE)))
+    assert request.query[page_parameter] == MOST_PAGES
+    with pytest.raises(DdsResponseError, match=f"{action} for .+ has more than {MOST_PAGES} pages"):
+        steps.send(answered(request, page(MOST_PAGES * PAGE_SIZE)))
+
+
+def test_collect_does_not_take_a_part_for_the_whole():
+    steps = operations.collect(listing("describe_backups"))
+    request = steps.send(answered(next(steps), sets_page(0)))
+    with pytest.raises(DdsResponseError, match="may have rows that it does not show"):
+        steps.send(answered(request, sets_page(0)))
+
+
 # --- collect ----------------------------------------------------------------------------------------------------------
 
 
@@ -371,4 +472,4 @@ def test_regions_are_asked_for_without_parameters():
 
 def test_sets_are_parsed_into_models():
     page = next(operations.describe_backups("dds-1")).parse(sets_page(7, 1))
-    assert page == [BackupSet("7", "", "Success")]
+    assert list(page) == [BackupSet("7", "", "Success")]

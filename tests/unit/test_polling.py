@@ -1,4 +1,4 @@
-"""When to look again: tables for the plain cases, properties for all others."""
+"""When to poll again: tables for the plain cases, properties for all others."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_dds.api.models import BackupJob, BackupSet
 from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.exceptions import DdsResponseError
-from airflow_provider_dds.models import BackupJob, BackupSet
-from airflow_provider_dds.polling import COARSEST, MOST_AFTER_FAILURE, PollPlan, Progress, next_wait
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
-from airflow_provider_dds.verdict import Look, Terms
-from airflow_provider_dds.watch import BackupWatch
+from airflow_provider_dds.waiting.backup.observation import Observation
+from airflow_provider_dds.waiting.backup_job import BackupJobWait
+from airflow_provider_dds.waiting.polling import COARSEST, MOST_AFTER_FAILURE, PollPlan, Progress, next_wait
 
 NO_END = 1e9
 
@@ -28,7 +28,7 @@ def wait(plan, *, elapsed=0.0, left=NO_END, failures=0, jitter=0.0, progress=Non
 
 
 def progress_of(*seen):
-    """Return the progress after looks, each as (seconds since the wait and the backup began, percent shown)."""
+    """Return the progress after polls, each as (seconds since the wait and the backup began, percent shown)."""
     progress = Progress()
     for elapsed, percent in seen:
         progress = progress.after(percent, elapsed=elapsed, ran=elapsed)
@@ -36,7 +36,7 @@ def progress_of(*seen):
 
 
 def looks(plan, count, *, jitter=0.0, started=0.0):
-    """Return the moments of the first looks, each wait derived from the time passed alone."""
+    """Return the moments of the first polls, each wait derived from the time passed alone."""
     moments = [started]
     for _ in range(count - 1):
         moments.append(moments[-1] + wait(plan, elapsed=moments[-1], jitter=jitter))
@@ -208,7 +208,7 @@ def test_jitter_shortens_what_follows_the_progress_by_at_most_a_tenth():
     assert wait(PollPlan(60), elapsed=600, progress=Progress(), jitter=1) == pytest.approx(108)
 
 
-# --- failed looks -----------------------------------------------------------------------------------------------------
+# --- failed polls -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 10), (1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (1000, 300)])
@@ -331,11 +331,11 @@ def test_backoff_never_looks_more_often_as_time_passes(interval, jitter):
     assert all(later >= earlier - 1e-6 for earlier, later in pairwise(gaps))
 
 
-# --- what a wait makes of its looks -----------------------------------------------------------------------------------
+# --- what a wait makes of its polls -----------------------------------------------------------------------------------
 
 
 def watch():
-    return BackupWatch("dds-1", "17", Terms(deadline=1e9), PollPlan(60), started_at=1000.0)
+    return BackupJobWait(db_instance_id="dds-1", backup_job_id="17", started_at=1000.0, deadline=1e9)
 
 
 def row(status, progress=None, began=None):
@@ -346,28 +346,28 @@ def row(status, progress=None, began=None):
 @pytest.mark.parametrize(
     ("look", "progress"),
     [
-        (Look(row("Backuping", 40)), Progress(40, 600, 600, 40)),
-        (Look(row("Backuping", 40, began=500)), Progress(40, 600, 1100, 40)),
-        (Look(row("Backuping", 40, began=9000)), Progress(40, 600, 600, 40)),
-        (Look(row("Scheduled")), Progress()),
-        (Look(row("Pondering", 3)), Progress(3, 600, 600, 3)),
-        (Look(job_listed=False), Progress()),
-        (Look(sets=(BackupSet("1", "17", "Running"),), job_listed=False), Progress()),
-        (Look(row("Finished")), None),
-        (Look(), None),
+        (Observation(row("Backuping", 40)), Progress(40, 600, 600, 40)),
+        (Observation(row("Backuping", 40, began=500)), Progress(40, 600, 1100, 40)),
+        (Observation(row("Backuping", 40, began=9000)), Progress(40, 600, 600, 40)),
+        (Observation(row("Scheduled")), Progress()),
+        (Observation(row("Pondering", 3)), Progress(3, 600, 600, 3)),
+        (Observation(job_listed=False), Progress()),
+        (Observation(sets=(BackupSet("1", "17", "Running"),), job_listed=False), Progress()),
+        (Observation(row("Finished")), None),
+        (Observation(), None),
     ],
 )
 def test_progress_is_of_a_backup_that_runs(look, progress):
     each = watch()
-    each.conclude(look, 1600.0)
+    each.conclude(look, 1600.0, 0.5)
     assert each.progress == progress
 
 
 def test_failed_look_changes_nothing_of_the_progress():
     each = watch()
-    each.conclude(Look(row("Backuping", 40)), 1600.0)
+    each.conclude(Observation(row("Backuping", 40)), 1600.0, 0.5)
     before = each.progress
-    each.conclude(Look(error=DdsResponseError("not JSON")), 1700.0)
+    each.conclude(Observation(error=DdsResponseError("not JSON")), 1700.0, 0.5)
     assert each.progress is before
     assert each.next_wait(1700.0, 0.0) >= 120
 
@@ -375,30 +375,22 @@ def test_failed_look_changes_nothing_of_the_progress():
 def test_wait_goes_on_in_another_process_with_the_same_looks():
     first, second = watch(), watch()
     for now, progress in ((1100.0, 3), (1600.0, 17)):
-        first.conclude(Look(row("Backuping", progress)), now)
+        first.conclude(Observation(row("Backuping", progress)), now, 0.5)
     second.recall(json.loads(json.dumps(first.remembered())))
     assert second.next_wait(1600.0, 0.3) == first.next_wait(1600.0, 0.3) != 60
 
 
 def test_memory_that_an_older_version_left_is_taken_over_without_a_progress():
     first, second = watch(), watch()
-    first.conclude(Look(row("Backuping", 17)), 1600.0)
+    first.conclude(Observation(row("Backuping", 17)), 1600.0, 0.5)
     older = {name: value for name, value in first.remembered().items() if name != "progress"}
     second.recall(older)
     assert (second.memory, second.progress) == (first.memory, None)
     assert second.next_wait(1600.0, 0.3) == 60
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "strategy"),
-    [
-        ({}, "progress"),
-        ({"exponential_backoff": False}, "progress"),
-        ({"exponential_backoff": True}, "exponential"),
-        ({"poll_strategy": "fixed"}, "fixed"),
-    ],
-)
-def test_trigger_that_an_older_version_stored_is_taken_over(kwargs, strategy):
+@pytest.mark.parametrize(("kwargs", "strategy"), [({}, "progress"), ({"poll_strategy": "fixed"}, "fixed")])
+def test_trigger_spaces_polls_by_progress_unless_it_is_told_otherwise(kwargs, strategy):
     stored = {"db_instance_id": "dds-1", "backup_job_id": "17", "dds_conn_id": "dds_default", "region_id": None}
     trigger = DdsBackupTrigger(**stored, started_at=0.0, deadline=1e9, **kwargs)
-    assert trigger.watch.plan == PollPlan(60.0, strategy)
+    assert (trigger.wait.poke_interval, trigger.wait.poll_strategy) == (60.0, strategy)

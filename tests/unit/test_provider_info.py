@@ -16,7 +16,8 @@ import jsonschema
 import pytest
 
 from airflow_provider_dds import __version__
-from airflow_provider_dds.connection import AUTH_TYPES, KNOWN_EXTRA, settings_from
+from airflow_provider_dds.client.fields import AUTH_TYPES, FIELDS, KNOWN_EXTRA
+from airflow_provider_dds.client.settings import settings_from
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, get_provider_info
 from airflow_provider_dds.hooks.dds import DdsHook
 
@@ -118,6 +119,11 @@ def test_hook_class_of_the_connection_type_exists_and_agrees():
 
 def test_form_has_exactly_the_extra_fields_that_are_read():
     assert set(connection_type()["conn-fields"]) == set(KNOWN_EXTRA) - IN_STANDARD_FIELDS - OTHER_SPELLINGS
+
+
+@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.default is not None])
+def test_form_says_what_counts_where_a_field_is_empty(name):
+    assert f"empty means {FIELDS[name].default:g}." in CONN_FIELDS[name]["description"]
 
 
 def test_form_offers_the_auth_types_there_are():

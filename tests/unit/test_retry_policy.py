@@ -50,7 +50,11 @@ DECISIONS = {
     DdsTransportError: (DEFAULT, None),
     DdsResponseError: (DEFAULT, None),
     DdsBackupOutcomeUnknownError: (DEFAULT, None),
+    exceptions.DdsSupersededError: (DEFAULT, None),
+    exceptions.DdsDeferralError: (DEFAULT, None),
     # AirflowFailException: Airflow fails these at once and asks no policy
+    exceptions.DdsRecordError: (DEFAULT, None),
+    exceptions.DdsEndedInDoubtError: (DEFAULT, None),
     DdsBackupFailedError: (DEFAULT, None),
     DdsBackupNotFoundError: (DEFAULT, None),
     DdsTimeoutError: (DEFAULT, None),

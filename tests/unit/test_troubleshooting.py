@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_dds import exceptions
-from airflow_provider_dds.api_errors import TABLE, Repeat, repeat_for, rule_for
-from airflow_provider_dds.creation import SETTLE_GRACE
+from airflow_provider_dds.api.errors import TABLE, Repeat, repeat_for, rule_for
+from airflow_provider_dds.client.sending import ATTEMPTS, RETRY_SECONDS
+from airflow_provider_dds.creating.evidence import RECONCILE_GRACE
+from airflow_provider_dds.creating.record import RECORD_KEY
 from airflow_provider_dds.emulator import Emulator
 from airflow_provider_dds.exceptions import DdsError, DdsResponseError, DdsTransportError
-from airflow_provider_dds.hooks.sending import ATTEMPTS, RETRY_SECONDS
-from airflow_provider_dds.operators.dds import RECORD_KEY
 from airflow_provider_dds.retry_policy import AT_ONCE, SPACE, SPACED_OUT
 
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
@@ -58,9 +58,11 @@ def test_code_has_its_meaning_class_repeat_words_and_advice(row, rule):
 STATUSES = {
     "401": [401],
     "403": [403],
+    "407": [407],
+    "408, 499": [408, 499],
     "404": [404],
     "429": [429],
-    "other 4xx": [400, 402, 405, 409, 418, 499],
+    "other 4xx": [400, 402, 405, 409, 418],
     "5xx": [500, 502, 503, 504, 599],
     "any other, or none": [None, 200, 302],
 }
@@ -129,8 +131,8 @@ def test_ending_names_its_error(ending, error):
 
 def test_numbers_and_names_are_those_of_the_code():
     assert f"up to {ATTEMPTS} calls within {RETRY_SECONDS:.0f} seconds" in PAGE
-    assert f"for its job for {SETTLE_GRACE:.0f} seconds" in PAGE
-    assert f"the key\n   `{RECORD_KEY}` from" in section("The outcome is unknown")
+    assert f"for its job for {RECONCILE_GRACE:.0f} seconds" in PAGE
+    assert f"the key `{RECORD_KEY}` from" in section("The record cannot be read")
     assert f"state-store/{RECORD_KEY}`" in PAGE
 
 

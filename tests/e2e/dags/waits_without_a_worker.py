@@ -84,3 +84,6 @@ with DAG(
     job = DdsCreateBackupOperator(task_id="create_backup").output
     wait("plain", job)
     DdsBackupSensor.partial(task_id="mapped", start_from_trigger=True).expand(backup_job_id=listed(job))
+
+with DAG("wait_for_what_a_variable_names", schedule=None, params=PARAMS, default_args={**DEFAULTS, "retries": 0}):
+    wait("wait", "{{ var.value.dds_job_to_wait_for }}", timeout=120)

@@ -1,0 +1,1 @@
+"""What the service understands and says: requests, models, error codes, addresses of its console. No I/O."""

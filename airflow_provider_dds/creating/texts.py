@@ -1,0 +1,108 @@
+"""What a create says: the texts of its errors and of its log lines."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from airflow_provider_dds.exceptions import DdsBackupOutcomeUnknownError, DdsInvalidRequestError, DdsTimeoutError
+from airflow_provider_dds.waiting.texts import brief, duration
+
+if TYPE_CHECKING:
+    from airflow_provider_dds.api.models import BackupJob, DBInstance
+    from airflow_provider_dds.creating.record import CreateRecord
+    from airflow_provider_dds.exceptions import DdsError
+
+
+def too_late(record: CreateRecord, reason: str | None, timeout: float) -> DdsError:
+    """Return the error for a deadline that has passed before the job was known."""
+    if record.in_doubt:
+        seen = reason or "nothing that could come from it showed"
+        return outcome_unknown(record, f"{seen} within timeout ({timeout:g} s)")
+    return DdsTimeoutError(
+        f"{record.db_instance_id} could not be backed up within timeout ({timeout:g} s for all tries): "
+        f"{reason or 'the service accepted no request before that'}. This task made no backup. Clear it once the "
+        "instance is Running and no backup runs on it, or raise timeout."
+    )
+
+
+def gone(instance: DBInstance, word: str, refusal: str = "") -> DdsError:
+    """Return the error for an instance in such a state."""
+    after = f" {refusal}." if refusal else ""
+    return DdsInvalidRequestError(
+        f"{instance.db_instance_id} cannot be backed up: DescribeDBInstanceAttribute shows it as {word}, a state that "
+        f"no waiting ends.{after} This task made no backup. Renew the instance if it has expired; else take it out of "
+        "the DAG. Request id: none.",
+        action="DescribeDBInstanceAttribute",
+        http_status=200,
+        message=f"The instance is {word}.",
+        db_instance_id=instance.db_instance_id,
+    )
+
+
+def outcome_unknown(record: CreateRecord, seen: str) -> DdsBackupOutcomeUnknownError:
+    """Return the error for a request that may have been accepted, with what was seen and how to settle it by hand."""
+    return DdsBackupOutcomeUnknownError(
+        f"CreateBackup for {record.db_instance_id} at {requested_at(record)} may have been accepted: its answer was "
+        f"lost, and {seen}. So as not to make a second backup, this task stops. Look under Backup and Recovery of the "
+        "instance in the console for a manual backup that started then; the two clocks may differ by 15 minutes. If it "
+        "is there, set XCom return_value of this task to its job id and mark this task as success. If it is not, clear "
+        "this task: it makes a new backup."
+    )
+
+
+def requested_at(record: CreateRecord) -> str:
+    """Return the time of the oldest request in doubt, for people."""
+    return moment(record.requested_at or 0.0).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def occupied_by(instance: DBInstance, job: BackupJob | None) -> str | None:
+    """Return what keeps an instance from taking a backup; None if nothing shows."""
+    if job is not None:
+        progress = f" {job.progress} %" if job.progress is not None else ""
+        mode = f"{job.job_mode.lower()} " if job.job_mode else ""
+        return f"{mode}backup {job.backup_job_id} is {job.status}{progress}"
+    return f"the instance is {instance.status}" if instance.status != "Running" else None
+
+
+def poll_failed(record: CreateRecord, said: str, failures: int, wait: float) -> str:
+    """Return the line for a poll that failed and is made again."""
+    count = f" ({failures} in a row)" if failures > 1 else ""
+    return (
+        f"Backing up {record.db_instance_id} waits{count}: {said}; next call in {duration(wait)}, until "
+        f"{_clock_time(record.deadline)}."
+    )
+
+
+def waiting(record: CreateRecord, said: str, waited: float) -> str:
+    """Return the line for a wait until a request can be sent."""
+    so_far = f", for {duration(waited)} so far" if waited >= 1 else ""
+    return (
+        f"Waiting to back up {record.db_instance_id}{so_far}: {said}. It waits until "
+        f"{_clock_time(record.deadline)} at most."
+    )
+
+
+def denied_after_clear(error: DdsError, backup_job_id: str) -> str:
+    """Return the text for a poll for the job from before a clear that failed for good."""
+    return f"Whether backup job {backup_job_id} from before the clear still runs is not known. {error}"
+
+
+def none_runs(backup_job_id: str | None) -> str:
+    """Return the line for a clear after which a new backup is made."""
+    what = f"its backup job {backup_job_id} has ended" if backup_job_id else "nothing that runs is surely its own"
+    return f"The task was cleared; {what}, making a new one."
+
+
+def said_of(error: DdsError) -> str:
+    """Return an error in few words, without the full stop."""
+    return brief(error).rstrip(".")
+
+
+def moment(epoch: float) -> datetime:
+    """Return epoch seconds as a time."""
+    return datetime.fromtimestamp(epoch, tz=timezone.utc)
+
+
+def _clock_time(epoch: float) -> str:
+    return f"{moment(epoch):%Y-%m-%d %H:%M:%S} UTC"
