@@ -81,7 +81,7 @@ def forms(secret: str) -> tuple[str, ...]:
 
 def forms_of_all(secrets: Iterable[str]) -> list[str]:
     """Return the forms of some secrets, the longest first, so that no form within another leaves a rest of it."""
-    return sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True)
+    return sorted(dict.fromkeys(form for secret in secrets for form in forms(secret)), key=len, reverse=True)
 
 
 def secrets_of_address(address: str) -> tuple[str, ...]:
