@@ -101,6 +101,8 @@ class Page(Generic[T]):
         counts_the_page = self.total == len(self.rows) in _SIZES[:-1]
         if self.total is not None and self.total >= known and not counts_the_page:
             return known == self.total or (is_short and received >= self.total)
+        if self.total is None and self.size is None:
+            return False  # nothing says that it is all, and what a listing does not show must not count as not there
         return is_short and (self.size in _SIZES[:-1] or len(self.rows) not in _SIZES)
 
 

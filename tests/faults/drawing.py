@@ -152,6 +152,7 @@ MISLEADING: dict[str, st.SearchStrategy[Any]] = {
 PAGES: tuple[dict[str, Any], ...] = (
     {"page_number": "ignored"},
     {"page_rows": 1},
+    {"page_rows": 1, "page_number": "ignored"},
     {"page_rows": 1, "page_size_shown": "absent"},
     {"page_rows": 2, "page_size_shown": "text", "total_count": "absent"},
     {"page_rows": 2, "total_count": "too_high"},

@@ -140,7 +140,7 @@ def test_backup_set_is_told_in_one_line(service, hook, sensor, lines, said, mode
     job_id = hook.create_backup(REPLICA)
     row = {"BackupJobId": job_id, "BackupId": said, "BackupStatus": "Success", "BackupMethod": said}
     row |= {"BackupMode": said, "BackupType": said, "EngineVersion": said, "BackupSize": said, "BackupEndTime": said}
-    body = {"RequestId": said, "Backups": {"Backup": [row]}}
+    body = {"RequestId": said, "TotalCount": 1, "Backups": {"Backup": [row]}}
     service.add_fault("wrong_shape", action="DescribeBackups", body=body, times=None)
     run = sensor(job_id, mode)
     facts = run.once()

@@ -73,7 +73,7 @@ class Service:
             "DescribeBackups": {"Backups": {"Backup": rows}},
             "DescribeClusterBackups": {"ClusterBackups": rows},
         }
-        return {"RequestId": "R-1", **keys[action]}
+        return {"RequestId": "R-1", "PageSize": 100, **keys[action]}
 
 
 def row(status: str, job_id: str = "17", start: str = "2026-01-02T00:00:00Z") -> dict[str, Any]:

@@ -268,7 +268,7 @@ def test_pages_are_asked_for_until_one_is_short(name, action, page_parameter, pa
         request = steps.send(answered(request, page(first, count)))
         asked.append(request.query[page_parameter])
     with pytest.raises(StopIteration):
-        steps.send(answered(request, page(2 * PAGE_SIZE, PAGE_SIZE - 1)))
+        steps.send(answered(request, {**page(2 * PAGE_SIZE, PAGE_SIZE - 1), "PageSize": PAGE_SIZE}))
     assert asked == [1, 2, 3]
     assert request.action == action
 
@@ -278,7 +278,7 @@ def test_short_first_page_is_the_only_one(name, action, page_parameter, page):
     steps = listing(name)
     request = next(steps)
     with pytest.raises(StopIteration):
-        steps.send(answered(request, page(0, 1)))
+        steps.send(answered(request, {**page(0, 1), "PageSize": PAGE_SIZE}))
 
 
 @each_listing
@@ -309,12 +309,12 @@ def test_service_that_repeats_a_full_page_is_not_asked_for_ever(name, action, pa
 ENDINGS = {
     "a smaller page than asked for, by the answer": ([30, 30, 5], {"PageSize": 30}, 3),
     "the same as text": ([30, 30, 5], {"PageSize": "30"}, 3),
-    "a smaller page, which the answer does not say": ([30, 30, 5], {}, 3),
+    "a smaller page, which the answer does not say": ([30, 30, 5, 0], {}, 4),
     "a smaller page, and the answer says as asked for": ([30, 30, 5], {"PageSize": 100}, 3),
-    "a smaller page of fifty": ([50, 50, 1], {"PageSize": "?"}, 3),
-    "a page size that cannot be": ([100, 100, 1], {"PageSize": 0}, 3),
+    "a smaller page of fifty": ([50, 50, 1, 0], {"PageSize": "?"}, 4),
+    "a page size that cannot be": ([100, 100, 1, 0], {"PageSize": 0}, 4),
     "a page size below the rows of the page": ([100, 100, 1], {"PageSize": 10}, 3),
-    "a page size of another kind": ([100, 5], {"PageSize": [30]}, 2),
+    "a page size of another kind": ([100, 5, 0], {"PageSize": [30]}, 3),
     "fewer rows than the smaller page": ([29], {"PageSize": 30}, 1),
     "all rows on full pages, by the total": ([100, 100], {"TotalCount": 200}, 2),
     "the same as text ": ([100, 100], {"TotalCount": "200"}, 2),
@@ -324,7 +324,7 @@ ENDINGS = {
     "a total of a hundred on a page of a hundred": ([100], {"TotalCount": 100}, 1),
     "a total below the rows seen": ([100, 5], {"TotalCount": 7}, 2),
     "a total of nothing": ([100, 5], {"TotalCount": 0}, 2),
-    "a total of another kind": ([100, 5], {"TotalCount": {}}, 2),
+    "a total of another kind": ([100, 5, 0], {"TotalCount": {}}, 3),
     "a total above all rows": ([100, 5, 0], {"TotalCount": 1000}, 3),
 }
 
@@ -412,7 +412,7 @@ def test_collect_gives_the_rows_of_all_pages_and_the_last_request_id():
     steps = operations.collect(operations.describe_backups("dds-1"))
     request = steps.send(answered(next(steps), sets_page(0), "REQ-1"))
     with pytest.raises(StopIteration) as end:
-        steps.send(answered(request, sets_page(PAGE_SIZE, 2), "REQ-2"))
+        steps.send(answered(request, {**sets_page(PAGE_SIZE, 2), "TotalCount": PAGE_SIZE + 2}, "REQ-2"))
     found, request_id = end.value.value
     assert [each.backup_id for each in found] == [str(n) for n in range(PAGE_SIZE + 2)]
     assert request_id == "REQ-2"
