@@ -42,6 +42,23 @@ class InstanceFreeWait(Wait[Observation]):
         except RecordError:
             self.known = None
 
+    @classmethod
+    def of(cls, record: CreateRecord, wait: float, poke_interval: float, now: float) -> InstanceFreeWait:
+        """Return the wait for a create that cannot go on yet.
+
+        :param wait: seconds until the first poll.
+        :param poke_interval: seconds between two polls.
+        :param now: epoch seconds.
+        """
+        return cls(
+            db_instance_id=record.db_instance_id,
+            started_at=now,
+            deadline=record.deadline,
+            poke_interval=poke_interval,
+            record=record.to_json(),
+            wait=wait,
+        )
+
     @property
     def name(self) -> str:
         """The instance."""

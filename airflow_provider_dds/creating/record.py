@@ -106,7 +106,7 @@ class CreateRecord:
         """Whether this task run may have made a backup, or has adopted one."""
         return self.state is not State.READY
 
-    def asking(self, now: float, known: tuple[str, ...]) -> CreateRecord:
+    def intending(self, now: float, known: tuple[str, ...]) -> CreateRecord:
         """Return the record to keep before a request is sent; one that is in doubt already stays the oldest."""
         if self.in_doubt:
             return self._after(Seen.REQUEST_DUE, requested_until=now, silent_seconds=0.0, polled_at=None)

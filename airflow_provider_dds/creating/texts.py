@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from airflow_provider_dds.creating.record import CreateRecord
     from airflow_provider_dds.exceptions import DdsError
 
+NO_STORE = (
+    "This Airflow has no task state store (3.3 and later). Once CreateBackup may have been accepted, whatever fails in "
+    "this try ends without a retry. If its worker dies, a retry cannot tell and makes a second backup."
+)
+NOT_DURABLE = (
+    "durable=False: nothing is kept in the task state store. Once CreateBackup may have been accepted, whatever fails "
+    "in this try ends without a retry. If its worker dies, a retry cannot tell and makes a second backup."
+)
+
 
 def too_late(record: CreateRecord, reason: str | None, timeout: float) -> DdsError:
     """Return the error for a deadline that has passed before the job was known."""

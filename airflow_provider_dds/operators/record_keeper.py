@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dds.clock import Clock
 
 T = TypeVar("T")
 INTENT_SECONDS = 5.0
@@ -35,30 +36,23 @@ class RecordKeeper:
     :param context: Airflow's context.
     :param db_instance_id: instance of which the record is, for errors.
     :param log: logger of the task.
+    :param clock: its time.
     :param durable: whether the user wants the store to be used.
-    :param clock: epoch seconds.
-    :param sleep: waits for some seconds.
-    :param jitter: gives random numbers from 0 to 1.
     """
-
-    _monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
     def __init__(
         self,
         context: Context,
         db_instance_id: str,
         log: Any,
+        clock: Clock,
         *,
         durable: bool,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        jitter: Callable[[], float],
     ) -> None:
         self.store: Any = task_state_store(context) if durable else None
         self.attempt = Attempt(**try_of(context))
         self.record: CreateRecord | None = None
-        self._db_instance_id, self._log = db_instance_id, log
-        self._clock, self._sleep, self._jitter = clock, sleep, jitter
+        self._db_instance_id, self._log, self._clock = db_instance_id, log, clock
         self._kept_at = (0.0, 0.0)
 
     def recall(self, fresh: CreateRecord) -> CreateRecord:
@@ -91,7 +85,7 @@ class RecordKeeper:
         :param seconds: for how long a store that does not answer is asked again.
         """
         try:
-            found = self._read(self._clock() + seconds)
+            found = self._read(self._clock.now() + seconds)
         except DdsError as error:
             self._log.warning("%s", error)
             return None
@@ -109,7 +103,10 @@ class RecordKeeper:
         if self.store is not None:
 
             def store() -> None:
-                begun = (self._clock(), self._monotonic())  # not after it: the worker may be frozen right there
+                begun = (
+                    self._clock.now(),
+                    self._clock.monotonic(),
+                )  # not after it: the worker may be frozen right there
                 self.store.set(RECORD_KEY, record.to_json())
                 self._kept_at = begun
 
@@ -122,7 +119,7 @@ class RecordKeeper:
         self.record = record
         if self.store is not None:
             try:
-                until = self._clock() + AFTER_SECONDS
+                until = self._clock.now() + AFTER_SECONDS
                 self._patiently("stored in", lambda: self.store.set(RECORD_KEY, record.to_json()), until)
             except DdsError as error:
                 self._log.warning("%s", error)
@@ -131,7 +128,7 @@ class RecordKeeper:
     def end(self, *, failed: bool) -> None:
         """Keep that this try ends, and how: it helps to tell a retry from a clear."""
         if self.store is not None and self.record is not None:
-            record = replace(self.record, attempt=self.attempt).ending(self._clock(), failed=failed)
+            record = replace(self.record, attempt=self.attempt).ending(self._clock.now(), failed=failed)
             try:
                 self.store.set(RECORD_KEY, record.to_json())
             except Exception as error:  # whatever it is, the task has ended
@@ -142,9 +139,9 @@ class RecordKeeper:
 
         A worker that was frozen meanwhile learns so that Airflow has begun another try: to that it must leave it.
         """
-        age = max(self._clock() - self._kept_at[0], self._monotonic() - self._kept_at[1])
+        age = max(self._clock.now() - self._kept_at[0], self._clock.monotonic() - self._kept_at[1])
         if self.store is not None and self.record is not None and age > INTENT_SECONDS:
-            self.keep(replace(self.record, requested_until=self._clock()))
+            self.keep(replace(self.record, requested_until=self._clock.now()))
 
     def _read(self, deadline: float) -> CreateRecord | None:
         if self.store is None:
@@ -167,7 +164,7 @@ class RecordKeeper:
                     f"this one, while its worker was cut off. Nothing more is sent for {self._db_instance_id} from "
                     "here; look at the latest try."
                 ) from None
-            now = self._clock()
+            now = self._clock.now()
             backup = f"the backup of {self._db_instance_id}"
             trouble = f"The record of {backup} could not be {what} Airflow's task state store: {said}."
             refused = status is not None and 400 <= status < 500 and status not in _PASSES
@@ -182,10 +179,10 @@ class RecordKeeper:
                 elapsed=0,
                 left=deadline - now,
                 failures=failures,
-                jitter=self._jitter(),
+                jitter=self._clock.random(),
             )
             self._log.warning("%s Tried again in %s.", trouble, duration(wait))
-            self._sleep(wait)
+            self._clock.sleep(wait)
 
 
 def parsed(

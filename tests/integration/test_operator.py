@@ -24,7 +24,7 @@ from airflow_provider_dds.exceptions import (
     DdsTimeoutError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.operators.create_backup import BACKUP_XCOM
+from airflow_provider_dds.operators.completion import BACKUP_XCOM
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from tests.integration.conftest import REPLICA
@@ -36,7 +36,7 @@ both_waits = pytest.mark.parametrize("deferrable", [False, True], ids=["on the w
 def in_doubt(now, instance_id=REPLICA, known=(), **of_try):
     """Return the record of a first try whose worker died while the service was asked."""
     attempt = Attempt(**{"try_number": 1, "max_tries": 0, "clear_number": 0, **of_try})
-    return CreateRecord(instance_id, now + 3600, attempt).asking(now, known)
+    return CreateRecord(instance_id, now + 3600, attempt).intending(now, known)
 
 
 def backups(service, instance_id=REPLICA):

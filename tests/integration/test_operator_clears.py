@@ -265,7 +265,7 @@ def test_worker_that_thaws_after_its_successor_has_finished_does_not_send(servic
     run = task_run(1)
     frozen, monotonic, sent = [], [0.0], []
     create = DdsHook.create_backup
-    monkeypatch.setattr(RecordKeeper, "_monotonic", staticmethod(lambda: monotonic[0]))
+    run.monotonic = lambda: monotonic[0]
 
     def freeze_once(hook, *args, **kwargs):
         if not frozen:

@@ -18,7 +18,7 @@ from airflow_provider_dds.exceptions import (
     DdsTimeoutError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.operators.create_backup import BACKUP_XCOM
+from airflow_provider_dds.operators.completion import BACKUP_XCOM
 from airflow_provider_dds.triggers.dds import DdsInstanceFreeTrigger
 from airflow_provider_dds.triggers.deferral import LAST_POLL_SECONDS
 from airflow_provider_dds.waiting import watch

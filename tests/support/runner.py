@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import import_module
@@ -29,6 +30,8 @@ from tests.support.versions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_dds.emulator import ManualClock
 
 SCHEDULER_ROUND = 15.0
@@ -103,6 +106,7 @@ class Run:
     starts: int = 0
     retries: int | None = None
     restart_triggerer_after: int | None = None
+    monotonic: Callable[[], float] = time.monotonic
     _sleeps: int = 0
     ended_at: float = 0.0
 
@@ -159,7 +163,7 @@ class Run:
 
     def set_up_worker(self, worker: Any) -> None:
         """Put a task that a worker process begins to run on the moved clock."""
-        worker.clock = Clock(now=self.clock, sleep=self.clock.advance, random=lambda: 0.5)
+        worker.clock = Clock(now=self.clock, monotonic=self.monotonic, sleep=self.clock.advance, random=lambda: 0.5)
 
     def set_up_trigger(self, trigger: Any) -> None:
         """Put a trigger that a triggerer process begins to run on the moved clock."""

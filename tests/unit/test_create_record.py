@@ -23,7 +23,7 @@ from airflow_provider_dds.creating.record import (
 from airflow_provider_dds.creating.states import NEVER_SEEN, TABLE, Next, Seen, State
 
 FRESH = CreateRecord("dds-1", 1_800_003_600.0, Attempt(2, 3, 1))
-ASKED = FRESH.asking(1_800_000_000.0, ("1", "2"))
+ASKED = FRESH.intending(1_800_000_000.0, ("1", "2"))
 FULL = replace(
     ASKED,
     refused_at=1.5,
@@ -169,4 +169,4 @@ def test_table_leads_nowhere_from_the_end():
     assert all(before is not State.CREATED for before, _ in TABLE)
     assert {seen for _, seen in TABLE} == set(Seen)
     with pytest.raises(KeyError):
-        ASKED.asking(1.0, ())  # a request in doubt is looked for first
+        ASKED.intending(1.0, ())  # a request in doubt is looked for first
