@@ -160,13 +160,14 @@ class DdsBackupSensor(DdsWaitSensor):
         started_at = self.clock.now()
         self._memory = None
         if not self.reschedule or self.deferrable:
-            return self._wait_for(self._rendered(context, started_at), started_at)
+            return self._wait_for(self._rendered(context, started_at))
         first = first_poll_at(context, self.retries or 0)
         if first is not None:
             started_at = first.timestamp()
         self._memory = SensorMemory(context, self.log)
         kept = self._memory.recall(self.clock.sleep, started_at + self.timeout - self.clock.now())
-        wait, hook = self._wait_for(kept or self._rendered(context, started_at), started_at)
+        inputs = replace(kept or self._rendered(context, started_at), started_at=started_at)
+        wait, hook = self._wait_for(replace(inputs, deadline=started_at + self.timeout))
         if kept is not None:
             self._memory.give(wait)
         elif first is not None:
@@ -178,9 +179,10 @@ class DdsBackupSensor(DdsWaitSensor):
 
         :param why: why it gave no event.
         """
-        kept = kept_inputs_in(why.left_of(self.timeout), context["ti"], pulled_own_xcom, self.clock.sleep, self.log)
-        began = self.clock.now() - (self.timeout if why.timed_out else 0.0)
-        return self._wait_for(kept or self._rendered(context, began), kept.started_at if kept else began)
+        lasts = start.waits_for(self) if self.asks_for_trigger else self.timeout
+        kept = kept_inputs_in(why.left_of(lasts), context["ti"], pulled_own_xcom, self.clock.sleep, self.log)
+        began = self.clock.now() - (lasts if why.timed_out else 0.0)
+        return self._wait_for(kept or replace(self._rendered(context, began), deadline=began + lasts))
 
     def _keep_memory(self, wait: Wait[Any], hook: DdsHook) -> bool:
         """Keep what a rescheduled wait remembers for its next process; False where it matters and cannot be kept."""
@@ -230,6 +232,5 @@ class DdsBackupSensor(DdsWaitSensor):
             deadline=started_at + self.timeout,
         )
 
-    def _wait_for(self, inputs: WaitInputs, started_at: float) -> tuple[BackupJobWait, DdsHook]:
-        wait = inputs.wait(started_at=started_at, deadline=started_at + self.timeout, **self.policy())
-        return wait, DdsHook(inputs.dds_conn_id, inputs.region_id)
+    def _wait_for(self, inputs: WaitInputs) -> tuple[BackupJobWait, DdsHook]:
+        return inputs.wait(**self.policy()), DdsHook(inputs.dds_conn_id, inputs.region_id)

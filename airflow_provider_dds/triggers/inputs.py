@@ -60,18 +60,16 @@ class WaitInputs:
         """Return the inputs as plain JSON."""
         return {"version": VERSION, **asdict(self)}
 
-    def wait(self, *, started_at: float | None = None, deadline: float | None = None, **policy: Any) -> BackupJobWait:
+    def wait(self, **policy: Any) -> BackupJobWait:
         """Return the wait for this.
 
-        :param started_at: epoch seconds; None: as kept.
-        :param deadline: epoch seconds; None: as kept.
         :param policy: further arguments of :class:`~airflow_provider_dds.waiting.backup_job.BackupJobWait`.
         """
         return BackupJobWait(
             db_instance_id=self.db_instance_id,
             backup_job_id=self.backup_job_id,
-            started_at=self.started_at if started_at is None else started_at,
-            deadline=self.deadline if deadline is None else deadline,
+            started_at=self.started_at,
+            deadline=self.deadline,
             **policy,
         )
 

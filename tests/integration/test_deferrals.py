@@ -13,6 +13,7 @@ from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsBackupFailedError,
     DdsConfigurationError,
+    DdsDeferralError,
     DdsError,
     DdsTimeoutError,
 )
@@ -457,3 +458,18 @@ def test_operator_raises_what_a_trigger_says_of_arguments_of_another_release(
     with pytest.raises(DdsConfigurationError, match=r"DdsInstanceFreeTrigger cannot be read: .* clear this task"):
         run.once()
     assert len(service.service.jobs(REPLICA)) == 1
+
+
+@pytest.mark.parametrize(("timeout", "most"), [(3600, 340), (200, 200)])
+def test_poll_of_a_worker_after_a_trigger_that_never_began_is_given_the_time_of_the_wait(
+    service, hook, sensor, given, timeout, most
+):
+    """With ``start_from_trigger`` the wait ends before ``execution_timeout``; nothing tells that it began."""
+    service.service.next_job(REPLICA, stuck_at=50)
+    arguments = {"start_from_trigger": True, "timeout": timeout, "execution_timeout": timedelta(seconds=400)}
+    run = sensor(hook.create_backup(REPLICA), "deferrable", **arguments)
+    given.clear()
+    with pytest.raises(DdsDeferralError):
+        run._work(TRIGGER_FAIL_REPR, FAILED)
+    assert given
+    assert all(each is not None and each <= most for each in given)
