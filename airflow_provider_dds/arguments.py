@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_dds.exceptions import DdsConfigurationError
@@ -134,6 +134,45 @@ def seconds(name: str, value: float | timedelta, *, zero: bool = False) -> float
             f"{name} is {shown} seconds, which is more than a year; the most is {MOST_SECONDS:.0f} seconds (366 days)."
         )
     return float(span)
+
+
+def moment(name: str, value: Any) -> datetime:
+    """Return a point in time.
+
+    :raises DdsConfigurationError: it is text, or anything else that is no datetime, or one without a time zone.
+    """
+    if not isinstance(value, datetime):
+        fix = f"datetime.fromisoformat({value!r})" if isinstance(value, str) else "datetime.now(timezone.utc)"
+        raise DdsConfigurationError(f"{name} is {value!r}; it must be a datetime with a time zone, such as {fix}.")
+    if value.utcoffset() is None:
+        raise DdsConfigurationError(
+            f"{name} is {value!r}, which has no time zone; if it is UTC, pass {name}.replace(tzinfo=timezone.utc)."
+        )
+    return value
+
+
+def span(since: Any, until: Any) -> dict[str, Any]:
+    """Return the span from one moment to another one, or to no end, as ``since`` and ``until``.
+
+    :raises DdsConfigurationError: it ends before it begins, or one of them is no moment.
+    """
+    begin, end = moment("since", since), None if until is None else moment("until", until)
+    if end is not None and end < begin:
+        raise DdsConfigurationError(f"until ({end}) is before since ({begin}); exchange them.")
+    return {"since": begin, "until": end}
+
+
+def some_of(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return a choice of words, None for no choice.
+
+    :raises DdsConfigurationError: it is no list of some of those allowed.
+    """
+    if value is None:
+        return None
+    chosen = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else ()
+    if not chosen or not all(each in allowed for each in chosen):
+        raise DdsConfigurationError(f"{name} is {value!r}; it must be a list of one or more of {', '.join(allowed)}.")
+    return tuple(each for each in allowed if each in chosen)
 
 
 def flag(name: str, value: Any) -> bool:

@@ -7,7 +7,7 @@ only informs (an unreadable time, size or progress is None). Pre-signed download
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, TypeVar
@@ -143,6 +143,7 @@ class BackupSet:
     :ivar available: whether a restore can use it (``IsAvail``); None where the service does not say.
     :ivar is_copy: whether it is a copy in another region.
     :ivar node_id: shard that it was listed for; None where it was asked for without one.
+    :ivar nodes: of a cluster backup the sets of its nodes, as far as they are listed.
     """
 
     backup_id: str
@@ -159,6 +160,7 @@ class BackupSet:
     available: bool | None = None
     is_copy: bool = False
     node_id: str | None = None
+    nodes: tuple[BackupSet, ...] = ()
 
     @property
     def is_full(self) -> bool:
@@ -194,7 +196,7 @@ class BackupSet:
         """
         status = decisive(row, "ClusterBackupStatus")
         logs = decisive(row, "AttachLogStatus")
-        nodes = rows({"RequestId": "-", **row}, "Backups", None, cls.from_wire)
+        nodes = rows({"RequestId": "-", **row}, "Backups", None, cls._of_node)
         available = [
             each for each in (flag(row.get("IsAvail")), *(node.available for node in nodes)) if each is not None
         ]
@@ -214,7 +216,15 @@ class BackupSet:
             expire_time=when(row.get("BackupExpireTime")),
             engine_version=text(row.get("EngineVersion")) or None,
             available=all(available) if available else None,
+            nodes=tuple(nodes),
         )
+
+    @classmethod
+    def _of_node(cls, row: Wire) -> BackupSet:
+        """Read a row of a cluster backup's ``Backups``."""
+        more = row.get("ExtraInfo")
+        node_id = more.get("NodeId") if isinstance(more, Mapping) else None
+        return replace(cls.from_wire(row), node_id=text(node_id) or text(row.get("InstanceName")) or None)
 
 
 class Layout(str, Enum):
@@ -324,7 +334,19 @@ class HistoryTask:
 def backup_facts(
     db_instance_id: str, backup_job_id: str, job: BackupJob | None, sets: tuple[BackupSet, ...]
 ) -> dict[str, Any]:
-    """Return what is known of a finished backup as plain JSON, the value that sensor and operator hand on.
+    """Return what is known of a finished backup as plain JSON, the value that sensor and operator hand on."""
+    return as_json(backup_fields(db_instance_id, backup_job_id, job, sets))
+
+
+def as_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with their times as ISO 8601."""
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def backup_fields(
+    db_instance_id: str, backup_job_id: str | None, job: BackupJob | None, sets: tuple[BackupSet, ...]
+) -> dict[str, Any]:
+    """Return what is known of a backup.
 
     Several sets (one for each shard) become one: their ids as the comma-separated list that the API takes,
     the sum of their sizes, the earliest start and the latest end.
@@ -332,9 +354,6 @@ def backup_facts(
 
     def first(values: list[str | None]) -> str | None:
         return next((value for value in values if value), None)
-
-    def iso(moment: datetime | None) -> str | None:
-        return moment.isoformat() if moment else None
 
     starts = [each.start_time for each in sets if each.start_time]
     if not starts and job is not None and job.start_time:
@@ -350,9 +369,9 @@ def backup_facts(
         "backup_method": first([each.backup_method for each in sets]),
         "backup_mode": first([*(each.backup_mode for each in sets), job.job_mode if job else None]),
         "backup_type": first([each.backup_type for each in sets]),
-        "start_time": iso(min(starts, default=None)),
-        "end_time": iso(max(ends, default=None)),
+        "start_time": min(starts, default=None),
+        "end_time": max(ends, default=None),
         "size_bytes": sum(sizes) if sizes else None,
-        "expire_time": iso(min(expiries, default=None)),
+        "expire_time": min(expiries, default=None),
         "engine_version": first([each.engine_version for each in sets]),
     }

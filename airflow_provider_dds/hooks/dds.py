@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_provider_dds import arguments
 from airflow_provider_dds.api import requests as operations
 from airflow_provider_dds.api.console import console_url
 from airflow_provider_dds.api.requests import Answer, ApiCalls, Kind, Request
@@ -38,14 +39,19 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
 from airflow_provider_dds.masking import forms_of_all
+from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
+from airflow_provider_dds.waiting.inventory.listing import read_inventory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from alibabacloud_dds20151201.client import Client
 
     from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance, HistoryTask
     from airflow_provider_dds.client.settings import DdsSettings
+    from airflow_provider_dds.waiting.inventory.backup import Backup
+    from airflow_provider_dds.waiting.inventory.listing import Inventory
 
 
 T = TypeVar("T")
@@ -268,6 +274,49 @@ class DdsHook(BaseHook):
                 to_start_time=to_start_time,
                 task_type=task_type,
             )
+        )
+
+    def list_backups(
+        self,
+        db_instance_id: str,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        backup_modes: Sequence[str] | None = None,
+    ) -> list[Backup]:
+        """Return the backups of an instance, whoever made them: one row each for every kind of instance, newest first.
+
+        Each says whether it is ``good`` (complete, Success, available, not expired), and if not, ``why_not``. Where
+        each shard has a set of its own, those of one backup are one row. A backup under way is a row, too.
+
+        :param db_instance_id: instance id.
+        :param since: only backups that began since then (aware, such as UTC).
+        :param until: only backups that began until then (aware, such as UTC); None: no end.
+        :param backup_modes: only those made so: ``Automated``, ``Manual``, or both; None: all.
+        :raises DdsConfigurationError: an argument is wrong; nothing was sent.
+        :raises DdsError: a call failed, or a listing may have more rows than it shows.
+        """
+        return self.run(self._inventory(db_instance_id, since, until, backup_modes)).backups
+
+    async def alist_backups(
+        self,
+        db_instance_id: str,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        backup_modes: Sequence[str] | None = None,
+    ) -> list[Backup]:
+        """Like :meth:`list_backups`, without blocking the event loop."""
+        return (await self.arun(self._inventory(db_instance_id, since, until, backup_modes))).backups
+
+    def _inventory(
+        self, db_instance_id: str, since: datetime, until: datetime | None, backup_modes: Sequence[str] | None
+    ) -> ApiCalls[Inventory]:
+        return read_inventory(
+            arguments.required_id("db_instance_id", db_instance_id),
+            backup_modes=arguments.some_of("backup_modes", backup_modes, BACKUP_MODES),
+            now=self.clock.now(),
+            **arguments.span(since, until),
         )
 
     async def adescribe_backup_tasks(self, db_instance_id: str, backup_job_id: str | None = None) -> list[BackupJob]:

@@ -340,7 +340,7 @@ def test_download_links_are_never_read(found):
 
 
 def test_cluster_backup_is_read_from_the_documented_sample():
-    assert BackupSet.from_cluster_wire(CLUSTER_ROW) == BackupSet(
+    assert replace(BackupSet.from_cluster_wire(CLUSTER_ROW), nodes=()) == BackupSet(
         backup_id="cb-1",
         backup_job_id="",
         status="Success",
@@ -352,6 +352,13 @@ def test_cluster_backup_is_read_from_the_documented_sample():
         engine_version="5.0",
         available=True,
     )
+
+
+def test_cluster_backup_knows_the_sets_of_its_nodes():
+    shown = {"ExtraInfo": {"NodeId": "d-1"}}, {"InstanceName": "d-2\n", "ExtraInfo": None}, {"ExtraInfo": ["?"]}
+    nodes = [{"BackupId": str(number), "BackupStatus": "Success", **row} for number, row in enumerate(shown)]
+    found = BackupSet.from_cluster_wire({**CLUSTER_ROW, "Backups": nodes}).nodes
+    assert [(each.backup_id, each.node_id) for each in found] == [("0", "d-1"), ("1", "d-2"), ("2", None)]
 
 
 FLAGS = [

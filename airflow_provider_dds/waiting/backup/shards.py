@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.api.errors import NO_SUCH_NODE, says
 from airflow_provider_dds.api.requests import ApiCalls, describe_backups, describe_db_instance
@@ -47,19 +47,32 @@ def _of_the_job(
     target: Target, nodes: tuple[str, ...], asked: list[str]
 ) -> ApiCalls[tuple[Listed, dict[str, DdsNotFoundError]]]:
     """Ask each shard for the sets of the job; gives them, and the shards that the service does not know."""
+    try:
+        return (yield from of_each_shard(target.db_instance_id, nodes, asked, backup_job_id=target.backup_job_id))
+    except DdsInvalidRequestError as error:
+        if nodes or not wants_a_node(error):
+            raise
+        return Listed([], asked), {}
+
+
+def of_each_shard(
+    db_instance_id: str, nodes: tuple[str, ...], asked: list[str], **filters: Any
+) -> ApiCalls[tuple[Listed, dict[str, DdsNotFoundError]]]:
+    """Ask each shard for its sets; gives them, and the shards that the service does not know.
+
+    :param nodes: the shards; without any all sets are asked for at once.
+    :param filters: of :func:`~airflow_provider_dds.api.requests.describe_backups`.
+    """
     found = Listed([], asked)
     gone: dict[str, DdsNotFoundError] = {}
     for node in nodes or (None,):
-        listing = describe_backups(target.db_instance_id, backup_job_id=target.backup_job_id, node_id=node)
+        listing = describe_backups(db_instance_id, node_id=node, **filters)
         try:
             of_node = yield from read_sets(listing, "DescribeBackups", asked)
         except DdsNotFoundError as error:
             if not (node and says(error, NO_SUCH_NODE)):
                 raise
             gone[node] = error
-        except DdsInvalidRequestError as error:
-            if node or not wants_a_node(error):
-                raise
         else:
             found.sets += [replace(each, node_id=node) for each in of_node.sets]
             found.incomplete = found.incomplete or of_node.incomplete
