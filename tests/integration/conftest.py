@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
 from types import SimpleNamespace
@@ -17,18 +18,12 @@ from airflow_provider_dds.emulator import Emulator, ManualClock
 from airflow_provider_dds.hooks import dds as hook_module
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
-from tests.support.runner import Run, moment
+from tests.support.runner import MODES, REPLICA, Run, moment
 from tests.support.versions import AIRFLOW, airflow_sensor, secrets_masker
+from tests.support.words import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-REPLICA = "dds-demo-replica"
-MODES = {
-    "poke": {"mode": "poke", "deferrable": False},
-    "reschedule": {"mode": "reschedule", "deferrable": False},
-    "deferrable": {"deferrable": True},
-}
 
 
 @pytest.fixture
@@ -38,7 +33,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def service(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+def emulator(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """The emulator, in which a backup takes 300 seconds of the moved clock; ``dds_default`` leads to it."""
     with Emulator(speed=1.0, clock=clock) as emulator:
         monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", emulator.connection_json())
@@ -59,7 +54,7 @@ def service(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emu
 
 
 @pytest.fixture
-def sensor(clock: ManualClock, service: Emulator) -> Callable[..., Run]:
+def sensor(clock: ManualClock, emulator: Emulator) -> Callable[..., Run]:
     """Make a run of a sensor; ``mode`` is poke, reschedule or deferrable."""
 
     def make(backup_job_id: Any, mode: str = "poke", db_instance_id: Any = REPLICA, **kwargs: Any) -> Run:
@@ -71,7 +66,7 @@ def sensor(clock: ManualClock, service: Emulator) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def operator(clock: ManualClock, service: Emulator) -> Callable[..., Run]:
+def operator(clock: ManualClock, emulator: Emulator) -> Callable[..., Run]:
     """Make a run of the operator."""
 
     def make(db_instance_id: Any = REPLICA, **kwargs: Any) -> Run:
@@ -82,7 +77,7 @@ def operator(clock: ManualClock, service: Emulator) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def hook(service: Emulator) -> hook_module.DdsHook:
+def hook(emulator: Emulator) -> hook_module.DdsHook:
     return hook_module.DdsHook()
 
 
@@ -139,3 +134,16 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
 
     monkeypatch.setattr(Wire, "send", noting)
     return noted
+
+
+@pytest.fixture
+def lines(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, logged: Callable[[], str]
+) -> Callable[[], list[str]]:
+    """Return the lines that are logged from now on, at any level, through Python's loggers or Airflow's own."""
+    caplog.set_level("CRITICAL", logger="airflow_provider_dds.emulator")  # it is another process elsewhere
+    handler = Lines()
+    for name in ("", "airflow.task", "airflow_provider_dds"):  # some have handlers of their own, and pass nothing up
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "handlers", [*logger.handlers, handler])
+    return lambda: [*handler.said, *logged().split("\n")]

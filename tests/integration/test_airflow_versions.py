@@ -20,7 +20,7 @@ from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsBackupOutco
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
-from tests.integration.conftest import REPLICA
+from tests.support.runner import REPLICA
 from tests.support.versions import AIRFLOW, HAS_RETRY_POLICIES, HAS_TASK_STATE_STORE, AirflowSensorTimeout
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
@@ -35,44 +35,46 @@ def test_airflow_is_one_that_the_page_names() -> None:
 # --- a retry --------------------------------------------------------------------------------------------------------
 
 
-def fail_once_the_backup_is_asked_for(service: Emulator) -> None:
-    service.service.next_job(REPLICA, seconds=400)
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=2)
+def fail_once_the_backup_is_asked_for(emulator: Emulator) -> None:
+    emulator.service.next_job(REPLICA, seconds=400)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=2)
 
 
-def test_retry_goes_on_with_its_backup_where_there_is_a_store(service: Emulator, operator: Any, clock: Any) -> None:
-    fail_once_the_backup_is_asked_for(service)
+def test_retry_goes_on_with_its_backup_where_there_is_a_store(emulator: Emulator, operator: Any, clock: Any) -> None:
+    fail_once_the_backup_is_asked_for(emulator)
     run = operator(wait_for_completion=True)
     with pytest.raises(DdsAccessDeniedError):
         run.once()
     clock.advance(600)  # the backup has ended: another can be made
     run.retry()
-    assert len(service.service.jobs(REPLICA)) == (1 if HAS_TASK_STATE_STORE else 2)
+    assert len(emulator.service.jobs(REPLICA)) == (1 if HAS_TASK_STATE_STORE else 2)
 
 
 @no_store
-def test_without_a_store_the_log_says_so_once(service: Emulator, operator: Any, logged: Any) -> None:
+def test_without_a_store_the_log_says_so_once(emulator: Emulator, operator: Any, logged: Any) -> None:
     operator(wait_for_completion=True, deferrable=True).once()
     assert logged().count("This Airflow has no task state store (3.3 and later)") == 1
 
 
-def test_without_a_store_a_lost_answer_is_still_settled_within_the_try(service: Emulator, operator: Any) -> None:
-    service.add_fault("reset_after", action="CreateBackup")
+def test_without_a_store_a_lost_answer_is_still_settled_within_the_try(emulator: Emulator, operator: Any) -> None:
+    emulator.add_fault("reset_after", action="CreateBackup")
     run = operator()
     run.store = None
-    assert [run.once()] == [job.job_id for job in service.service.jobs(REPLICA)]
+    assert [run.once()] == [job.job_id for job in emulator.service.jobs(REPLICA)]
 
 
-def test_request_that_cannot_be_settled_is_not_retried_without_a_store(service: Emulator, operator: Any) -> None:
-    service.add_fault("reset_after", action="CreateBackup")
-    service.add_fault("error", status=503, code="ServiceUnavailable", action="DescribeBackupTasks", after=1, times=None)
+def test_request_that_cannot_be_settled_is_not_retried_without_a_store(emulator: Emulator, operator: Any) -> None:
+    emulator.add_fault("reset_after", action="CreateBackup")
+    emulator.add_fault(
+        "error", status=503, code="ServiceUnavailable", action="DescribeBackupTasks", after=1, times=None
+    )
     with pytest.raises(DdsBackupOutcomeUnknownError) as caught:
         operator().once()
     assert isinstance(caught.value, AirflowFailException) != HAS_TASK_STATE_STORE
 
 
 @no_store
-def test_cleared_task_makes_a_new_backup_even_while_its_old_one_runs(service: Emulator, operator: Any) -> None:
+def test_cleared_task_makes_a_new_backup_even_while_its_old_one_runs(emulator: Emulator, operator: Any) -> None:
     run = operator()
     first = run.once()
     assert run.clear() != first
@@ -80,9 +82,9 @@ def test_cleared_task_makes_a_new_backup_even_while_its_old_one_runs(service: Em
 
 @no_store
 def test_sensor_that_is_rescheduled_says_at_each_look_what_it_would_say_once(
-    service: Emulator, hook: Any, sensor: Any, logged: Any
+    emulator: Emulator, hook: Any, sensor: Any, logged: Any
 ) -> None:
-    service.service.next_job(REPLICA, unknown_word="Pondering", unknown_at=10, stuck_at=50)
+    emulator.service.next_job(REPLICA, unknown_word="Pondering", unknown_at=10, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
     with pytest.raises(AirflowSensorTimeout):
         sensor(job_id, "reschedule", timeout=900).once()
@@ -91,16 +93,16 @@ def test_sensor_that_is_rescheduled_says_at_each_look_what_it_would_say_once(
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_sensor_that_is_rescheduled_holds_its_worker_for_a_grace_without_a_store(
-    service: Emulator, hook: Any, sensor: Any, stored: bool
+    emulator: Emulator, hook: Any, sensor: Any, stored: bool
 ) -> None:
     if stored and not HAS_TASK_STATE_STORE:
         pytest.skip("this Airflow has no task state store (3.3 and later)")
-    service.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
+    emulator.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
     run = sensor(hook.create_backup(REPLICA), "reschedule")
     if not stored:
         run.store = None
     assert run.once()["status"] == "Success"
-    assert (run.starts == service.calls("DescribeBackupTasks")) == stored
+    assert (run.starts == emulator.calls("DescribeBackupTasks")) == stored
 
 
 # --- the default retry policy ---------------------------------------------------------------------------------------
@@ -117,20 +119,20 @@ def test_default_retry_policy_is_there_where_airflow_has_policies(cls: Any) -> N
 
 
 def test_sensor_whose_triggerer_never_answers_times_out_and_is_not_retried(
-    service: Emulator, hook: Any, sensor: Any, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, hook: Any, sensor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(self: Any) -> Any:
         await self.clock.asleep(100_000)
         yield
 
     monkeypatch.setattr(DdsBackupTrigger, "run", never)
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     with pytest.raises(AirflowSensorTimeout, match="Backuping 50 %"):
         sensor(hook.create_backup(REPLICA), "deferrable").once()
 
 
 def test_sensor_that_asks_for_the_triggerer_begins_on_a_worker_where_airflow_has_no_other_way(
-    service: Emulator, hook: Any, sensor: Any, logged: Any
+    emulator: Emulator, hook: Any, sensor: Any, logged: Any
 ) -> None:
     run = sensor(hook.create_backup(REPLICA), "deferrable", start_from_trigger=True)
     assert run.task.start_from_trigger == (AIRFLOW >= (3, 3))

@@ -32,12 +32,12 @@ from airflow_provider_dds.exceptions import (
     DdsTransportError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
-from tests.integration.conftest import REPLICA
 from tests.support.frames import secrets_in_frames
 from tests.support.hostile import Trap, dead_port, http_answer
 from tests.support.hostile_answers import BODIES, TLS_TWISTS, TWISTS, error_in_200, odd, redirect
 from tests.support.hostile_front import Front, Twist
 from tests.support.hostile_proxy import Proxy
+from tests.support.runner import REPLICA
 from tests.support.tls import make_certificate, server_context
 
 if TYPE_CHECKING:
@@ -59,26 +59,26 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def plain(service: Emulator) -> Iterator[Front]:
-    with Front(service.port) as front:
+def plain(emulator: Emulator) -> Iterator[Front]:
+    with Front(emulator.port) as front:
         yield front
 
 
 @pytest.fixture
-def tls(service: Emulator, certificate: tuple[Path, Path]) -> Iterator[Front]:
-    with Front(service.port, server_context(*certificate)) as front:
+def tls(emulator: Emulator, certificate: tuple[Path, Path]) -> Iterator[Front]:
+    with Front(emulator.port, server_context(*certificate)) as front:
         yield front
 
 
 @pytest.fixture
-def proxy(service: Emulator, tls: Front) -> Iterator[Proxy]:
-    with Proxy({f"{HOST}:443": tls.port, HOST: service.port}) as served:
+def proxy(emulator: Emulator, tls: Front) -> Iterator[Proxy]:
+    with Proxy({f"{HOST}:443": tls.port, HOST: emulator.port}) as served:
         yield served
 
 
 @pytest.fixture
 def connect(
-    service: Emulator, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., DdsHook]:
     """Define the connection and return a hook for it."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
@@ -86,7 +86,7 @@ def connect(
         monkeypatch.delenv(name.upper(), raising=False)
 
     def define(address: str, **extra: Any) -> DdsHook:
-        connection = {**service.connection_dict(), "host": address, "port": None}
+        connection = {**emulator.connection_dict(), "host": address, "port": None}
         connection["extra"] = {
             **connection["extra"],
             "allow_http": "true",
@@ -162,12 +162,12 @@ def test_create_that_may_have_been_executed_is_sent_once_and_in_doubt(way, name_
 
 
 @pytest.mark.parametrize("name_of_way", WAYS)
-def test_create_passes_every_way(service, way, name_of_way):
+def test_create_passes_every_way(emulator, way, name_of_way):
     _, hook = way(name_of_way)
-    assert hook.create_backup(REPLICA) == service.service.jobs(REPLICA)[0].job_id
+    assert hook.create_backup(REPLICA) == emulator.service.jobs(REPLICA)[0].job_id
 
 
-def test_create_does_not_meet_a_connection_that_has_died_unnoticed(service, plain, connect):
+def test_create_does_not_meet_a_connection_that_has_died_unnoticed(emulator, plain, connect):
     hook = connect(plain.url)
     hook.describe_backup_tasks(REPLICA)
     before = plain.counts.begun
@@ -178,15 +178,15 @@ def test_create_does_not_meet_a_connection_that_has_died_unnoticed(service, plai
 
 @pytest.mark.parametrize("name", [name for name in TLS_TWISTS if name.startswith("handshake_") and "half" not in name])
 @pytest.mark.parametrize("name_of_way", OVER_TLS)
-def test_create_is_repeated_where_the_handshake_did_not_end(service, way, name_of_way, name):
+def test_create_is_repeated_where_the_handshake_did_not_end(emulator, way, name_of_way, name):
     twisting, hook = way(name_of_way)
     twisting.then(*[TLS_TWISTS[name]] * (ATTEMPTS - 1))
     assert hook.create_backup(REPLICA)
-    assert [request.action for request in service.requests()] == ["CreateBackup"]
+    assert [request.action for request in emulator.requests()] == ["CreateBackup"]
 
 
 @pytest.mark.parametrize("fate", ["closed", "half", "die", 502, 503])
-def test_create_is_repeated_where_the_proxy_made_no_tunnel(service, way, proxy, fate):
+def test_create_is_repeated_where_the_proxy_made_no_tunnel(emulator, way, proxy, fate):
     _, hook = way("tunnelled")
     proxy.tunnels(*[fate] * (ATTEMPTS - 1))
     assert hook.create_backup(REPLICA)
@@ -195,7 +195,7 @@ def test_create_is_repeated_where_the_proxy_made_no_tunnel(service, way, proxy, 
     assert (type(error), error.request_sent) == (DdsTransportError, False)
     if fate != "die":
         assert f"the proxy {proxy.address} makes no way to {HOST}" in str(error)
-    assert [request.action for request in service.requests()] == ["CreateBackup"]
+    assert [request.action for request in emulator.requests()] == ["CreateBackup"]
 
 
 def test_create_that_met_nobody_was_not_sent(connect):
@@ -228,18 +228,18 @@ def test_time_that_is_up_when_the_request_could_leave_is_no_fault_of_the_key(pla
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_throttled_create_is_repeated_whatever_the_body(service, plain, connect, body):
+def test_throttled_create_is_repeated_whatever_the_body(emulator, plain, connect, body):
     hook = connect(plain.url)
     plain.then(*[odd(429, body)] * (ATTEMPTS - 1))
     assert hook.create_backup(REPLICA)
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
-def test_throttled_create_inside_200_is_repeated(service, plain, connect):
+def test_throttled_create_inside_200_is_repeated(emulator, plain, connect):
     hook = connect(plain.url)
     plain.then(error_in_200("Throttling.User"), error_in_200("Throttling"))
     assert hook.create_backup(REPLICA)
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
 # --- redirects --------------------------------------------------------------------------------------------------------
@@ -474,23 +474,23 @@ class TestDeadline:
         assert clock.now - began == pytest.approx(0.5 + 1 + 2)
         assert len(plain.exchanges) == 4
 
-    def test_pause_that_the_service_asks_for_does_not(self, service, hook, clock, run):
+    def test_pause_that_the_service_asks_for_does_not(self, emulator, hook, clock, run):
         began = clock.now
-        service.add_fault("throttle", action="DescribeBackupTasks", times=None, retry_after_ms=20_000)
+        emulator.add_fault("throttle", action="DescribeBackupTasks", times=None, retry_after_ms=20_000)
         assert type(raised(lambda: run(hook, read(), 10.0))) is DdsThrottledError
         assert clock.now == began
         error = raised(lambda: run(hook, read(), 10.0))  # of moved time, in which the pause is not over
         assert "was not sent: its time was up before its turn came" in str(error)
         assert (error.request_sent, is_transient(error), clock.now) == (False, True, began)
-        assert service.calls("DescribeBackupTasks") == 1
+        assert emulator.calls("DescribeBackupTasks") == 1
 
-    def test_create_that_was_not_sent_is_not_in_doubt(self, service, hook, clock, run):
+    def test_create_that_was_not_sent_is_not_in_doubt(self, emulator, hook, clock, run):
         hook._load().limiter.throttled(clock())
         error = raised(lambda: run(hook, operations.create_backup(REPLICA), 0.5))
         assert (error.request_sent, is_outcome_unknown(error)) == (False, False)
-        assert service.requests() == []
+        assert emulator.requests() == []
 
-    def test_listing_does_not(self, service, hook, clock, run):
+    def test_listing_does_not(self, emulator, hook, clock, run):
         def pages() -> Any:
             for _ in itertools.count():
                 yield next(operations.describe_regions())
@@ -498,9 +498,9 @@ class TestDeadline:
 
         error = raised(lambda: run(hook, pages(), 10.5))
         assert "its time was up" in str(error)
-        assert service.calls("DescribeRegions") == 11
+        assert emulator.calls("DescribeRegions") == 11
 
-    def test_line_of_those_who_wait_does_not(self, service, hook, clock):
+    def test_line_of_those_who_wait_does_not(self, emulator, hook, clock):
         """The first in line sleeps for real, as it were; those behind it have less time."""
 
         async def asleep(_: float) -> None:
@@ -521,14 +521,14 @@ class TestDeadline:
         began = time.monotonic()
         assert asyncio.run(line()).request_sent is False
         assert time.monotonic() - began < LONG
-        assert service.requests() == []
+        assert emulator.requests() == []
 
     @pytest.mark.parametrize("timeout", [0, -5])
-    def test_time_that_is_over_before_it_began_sends_nothing(self, service, hook, run, timeout):
+    def test_time_that_is_over_before_it_began_sends_nothing(self, emulator, hook, run, timeout):
         assert raised(lambda: run(hook, read(), timeout)).request_sent is False
-        assert service.requests() == []
+        assert emulator.requests() == []
 
-    def test_queue_for_a_thread_does_not(self, service, plain, connect, monkeypatch):
+    def test_queue_for_a_thread_does_not(self, emulator, plain, connect, monkeypatch):
         """All threads of the connection hang; what waits for one was not sent, and never is."""
         monkeypatch.setattr("airflow_provider_dds.client.threads.MOST_OF_ONE", 1)
         hook = on_real_time(connect(plain.url, read_timeout=LONG))
@@ -544,7 +544,7 @@ class TestDeadline:
             return caught.value
 
         assert asyncio.run(crowd()).request_sent is False
-        assert service.calls("CreateBackup") == 0
+        assert emulator.calls("CreateBackup") == 0
 
     def test_no_bound_is_none(self, hook):
         assert (hook._deadline(None), hook._left(inf)) == (inf, None)
@@ -556,7 +556,7 @@ class TestDeadline:
 @pytest.mark.parametrize(
     "name", ["reset", "html", "redirect", "refused", "unsent", "shape", "late", "header", "ca_file"]
 )
-def test_no_error_keeps_a_request_alive(service, plain, connect, monkeypatch, run, name):
+def test_no_error_keeps_a_request_alive(emulator, plain, connect, monkeypatch, run, name):
     hook = connect(plain.url)
     answers = {
         "reset": TWISTS["reset"],
@@ -565,12 +565,12 @@ def test_no_error_keeps_a_request_alive(service, plain, connect, monkeypatch, ru
         "refused": Twist(answer=http_answer(403, b'{"Code": "Forbidden.RAM", "Message": "No."}')),
         "shape": Twist(answer=http_answer(200, b'{"BackupJobs": 3}')),
     }
-    secret = service.access_key_secret
+    secret = emulator.access_key_secret
     if name in answers:
         plain.then(*[answers[name]] * ATTEMPTS)
     if name == "unsent":
-        service.stop()
-        hook = connect(service.url)
+        emulator.stop()
+        hook = connect(emulator.url)
     if name == "header":
         secret = "secret-with-a-key"
         connection = {**json.loads(os.environ["AIRFLOW_CONN_DDS_DEFAULT"]), "login": "LTAI\u2603"}

@@ -6,17 +6,16 @@ On access denied it is read again, and only an unchanged one is a verdict.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_dds.emulator.credentials import Credential
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsConfigurationError, DdsTransportError
 from airflow_provider_dds.hooks.dds import DdsHook
 from tests.faults.clock import WorldClock
-from tests.integration.conftest import REPLICA
+from tests.support.accounts import NEW, Account
+from tests.support.runner import REPLICA
 from tests.support.versions import AirflowSensorTimeout
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_dds.emulator import Emulator
 
 modes = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
-NEW = Credential("rotated-access-key-id", "rotated-access-key-secret")
 
 
 @pytest.fixture
@@ -40,36 +38,9 @@ def at(clock: WorldClock) -> Callable[[float, Callable[[], None]], None]:
     return lambda seconds, happens: clock.agenda.append((clock.now + seconds, happens))
 
 
-class Account:
-    """The account behind the connection, and what Airflow keeps of its key."""
-
-    def __init__(self, service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.service, self.monkeypatch = service, monkeypatch
-
-    def disable_old_key(self) -> None:
-        old = self.service.scenario.credentials[0]
-        disabled = Credential(old.access_key_id, old.access_key_secret, active=False)
-        self.service.service.credentials[old.access_key_id] = disabled
-
-    def make_new_key(self) -> None:
-        self.service.service.credentials[NEW.access_key_id] = NEW
-
-    def change_connection(self) -> None:
-        new = {"login": NEW.access_key_id, "password": NEW.access_key_secret}
-        self.keep({**self.service.connection_dict(), **new})
-
-    def keep(self, connection: dict[str, Any]) -> None:
-        self.monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
-
-    def rotate(self) -> None:
-        self.make_new_key()
-        self.change_connection()
-        self.disable_old_key()
-
-
 @pytest.fixture
-def account(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> Account:
-    return Account(service, monkeypatch)
+def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Account:
+    return Account(emulator, monkeypatch)
 
 
 @pytest.fixture
@@ -88,18 +59,18 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @modes
 def test_key_that_is_rotated_moves_no_wait(
-    service: Any, hook: Any, sensor: Any, account: Any, at: Any, mode: str
+    emulator: Any, hook: Any, sensor: Any, account: Any, at: Any, mode: str
 ) -> None:
     job_id = hook.create_backup(REPLICA)
     at(100, account.rotate)
     assert sensor(job_id, mode).once()["backup_job_id"] == job_id
-    keys = {request.access_key_id for request in service.requests("DescribeBackupTasks") if not request.code}
-    assert keys == {service.access_key_id, NEW.access_key_id}
+    keys = {request.access_key_id for request in emulator.requests("DescribeBackupTasks") if not request.code}
+    assert keys == {emulator.access_key_id, NEW.access_key_id}
 
 
 @modes
 def test_changed_connection_is_used_although_its_key_is_not_known_yet(
-    service: Any, hook: Any, sensor: Any, account: Any, at: Any, mode: str, logged: Any
+    emulator: Any, hook: Any, sensor: Any, account: Any, at: Any, mode: str, logged: Any
 ) -> None:
     job_id = hook.create_backup(REPLICA)
     at(100, account.change_connection)
@@ -116,59 +87,59 @@ def test_changed_connection_is_used_although_its_key_is_not_known_yet(
 
 @modes
 def test_key_that_is_disabled_in_an_unchanged_connection_fails_at_once(
-    service: Any, hook: Any, sensor: Any, account: Any, at: Any, clock: Any, mode: str
+    emulator: Any, hook: Any, sensor: Any, account: Any, at: Any, clock: Any, mode: str
 ) -> None:
     job_id, began = hook.create_backup(REPLICA), clock.now
     at(100, account.disable_old_key)
     with pytest.raises(DdsAccessDeniedError, match=r"InvalidAccessKeyId\.Inactive"):
         sensor(job_id, mode, poll_strategy="fixed").once()
     assert clock.now - began == 120
-    assert service.requests()[-1].code == "InvalidAccessKeyId.Inactive"
-    assert [request.code for request in service.requests()].count("InvalidAccessKeyId.Inactive") == 1
+    assert emulator.requests()[-1].code == "InvalidAccessKeyId.Inactive"
+    assert [request.code for request in emulator.requests()].count("InvalidAccessKeyId.Inactive") == 1
 
 
 @modes
 def test_changed_connection_that_is_denied_too_fails_with_the_next_poll(
-    service: Any, hook: Any, sensor: Any, account: Any, at: Any, look_ups: list[str], mode: str
+    emulator: Any, hook: Any, sensor: Any, account: Any, at: Any, look_ups: list[str], mode: str
 ) -> None:
     job_id = hook.create_backup(REPLICA)
     at(100, account.change_connection)
     at(100, account.disable_old_key)
     with pytest.raises(DdsAccessDeniedError):
         sensor(job_id, mode, poll_strategy="fixed").once()
-    denied = [request for request in service.requests() if request.code]
+    denied = [request for request in emulator.requests() if request.code]
     assert len(denied) <= 3
     assert len(look_ups) < 12
 
 
 @modes
 def test_change_that_makes_the_connection_wrong_is_named(
-    hook: Any, sensor: Any, account: Any, at: Any, service: Any, mode: str
+    hook: Any, sensor: Any, account: Any, at: Any, emulator: Any, mode: str
 ) -> None:
     job_id = hook.create_backup(REPLICA)
     at(100, account.disable_old_key)
-    at(100, lambda: account.keep({**service.connection_dict(), "password": ""}))
+    at(100, lambda: account.keep({**emulator.connection_dict(), "password": ""}))
     with pytest.raises(DdsConfigurationError, match="password"):
         sensor(job_id, mode).once()
 
 
-def test_operator_goes_on_with_a_rotated_key(service: Any, operator: Any, account: Any, at: Any) -> None:
+def test_operator_goes_on_with_a_rotated_key(emulator: Any, operator: Any, account: Any, at: Any) -> None:
     at(100, account.rotate)
     run = operator(wait_for_completion=True)
     run.once()
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
-def test_create_goes_out_once_with_the_new_key(service: Any, operator: Any, account: Any) -> None:
+def test_create_goes_out_once_with_the_new_key(emulator: Any, operator: Any, account: Any) -> None:
     hook = DdsHook()
     hook.get_conn()
     account.rotate()
     hook.create_backup(REPLICA)
-    assert [request.access_key_id for request in service.requests("CreateBackup")][-1] == NEW.access_key_id
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert [request.access_key_id for request in emulator.requests("CreateBackup")][-1] == NEW.access_key_id
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
-def test_denial_reads_the_connection_once_a_call(service: Any, account: Any, look_ups: list[str]) -> None:
+def test_denial_reads_the_connection_once_a_call(emulator: Any, account: Any, look_ups: list[str]) -> None:
     hook = DdsHook()
     hook.get_conn()
     account.disable_old_key()
@@ -257,7 +228,7 @@ class Source:
     ids=["not there", "one fails", "last fails", "denied", "malformed", "there again"],
 )
 def test_source_that_fails_does_not_make_a_connection_undefined(
-    service: Any, monkeypatch: pytest.MonkeyPatch, looked_up: Any, sources: Any, expected: Any, way: str
+    emulator: Any, monkeypatch: pytest.MonkeyPatch, looked_up: Any, sources: Any, expected: Any, way: str
 ) -> None:
     def nothing(cls: Any, conn_id: str) -> Any:
         raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")

@@ -19,7 +19,7 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.sensors.memory import MEMORY_KEY
 from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger, DdsBackupTrigger
-from tests.integration.conftest import REPLICA
+from tests.support.runner import REPLICA
 from tests.support.versions import (
     TRIGGER_FAIL_REPR,
     TRIGGER_TIMEOUT,
@@ -64,7 +64,7 @@ def _raise(error: Exception) -> None:
 
 
 @both
-def test_good_backup_ends_well_although_nobody_watched_it(service: Any, hook: Any, deferred: Any, why: Any) -> None:
+def test_good_backup_ends_well_although_nobody_watched_it(emulator: Any, hook: Any, deferred: Any, why: Any) -> None:
     job_id = hook.create_backup(REPLICA)
     facts = deferred(job_id)(why)
     assert (facts["backup_job_id"], facts["status"]) == (job_id, "Success")
@@ -81,24 +81,24 @@ def test_poll_of_the_worker_is_given_the_time_that_the_task_has(
 
 
 @both
-def test_failed_backup_is_said_to_have_failed(service: Any, hook: Any, deferred: Any, why: Any) -> None:
-    service.service.next_job(REPLICA, fail_at=40)
+def test_failed_backup_is_said_to_have_failed(emulator: Any, hook: Any, deferred: Any, why: Any) -> None:
+    emulator.service.next_job(REPLICA, fail_at=40)
     with pytest.raises(DdsBackupFailedError):
         deferred(hook.create_backup(REPLICA))(why)
 
 
 @both
-def test_call_that_is_denied_is_said_to_be_denied(service: Any, hook: Any, deferred: Any, why: Any) -> None:
+def test_call_that_is_denied_is_said_to_be_denied(emulator: Any, hook: Any, deferred: Any, why: Any) -> None:
     goes_on = deferred(hook.create_backup(REPLICA))
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=1, times=None)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=1, times=None)
     with pytest.raises(DdsAccessDeniedError, match="Forbidden"):
         goes_on(why)
 
 
 def test_backup_that_is_not_good_yet_ends_with_what_was_seen_and_all_causes(
-    service: Any, hook: Any, deferred: Any
+    emulator: Any, hook: Any, deferred: Any
 ) -> None:
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
     with pytest.raises(AirflowSensorTimeout) as caught:
         deferred(job_id, execution_timeout=timedelta(minutes=10))(TIMED_OUT)
@@ -110,47 +110,47 @@ def test_backup_that_is_not_good_yet_ends_with_what_was_seen_and_all_causes(
 
 
 def test_trigger_that_failed_is_worth_a_retry_and_shows_why(
-    service: Any, hook: Any, deferred: Any, logged: Any
+    emulator: Any, hook: Any, deferred: Any, logged: Any
 ) -> None:
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     with pytest.raises(DdsError, match="Trigger failure") as caught:
         deferred(hook.create_backup(REPLICA))(FAILED)
     assert not isinstance(caught.value, AirflowSensorTimeout)
     assert "No module named 'airflow_provider_dds'" in logged()
 
 
-def test_service_that_cannot_be_asked_then_is_said_to_be_so(service: Any, hook: Any, deferred: Any) -> None:
+def test_service_that_cannot_be_asked_then_is_said_to_be_so(emulator: Any, hook: Any, deferred: Any) -> None:
     goes_on = deferred(hook.create_backup(REPLICA))
-    service.add_fault("error", status=503, code="ServiceUnavailable", after=2, times=None)
+    emulator.add_fault("error", status=503, code="ServiceUnavailable", after=2, times=None)
     with pytest.raises(AirflowSensorTimeout, match="ServiceUnavailable"):
         goes_on(TIMED_OUT)
 
 
 @both
 @pytest.mark.parametrize("soft", [{"soft_fail": True}, {"never_fail": True}], ids=str)
-def test_soft_sensor_skips(service: Any, hook: Any, deferred: Any, why: Any, soft: Any, logged: Any) -> None:
-    service.service.next_job(REPLICA, stuck_at=50)
+def test_soft_sensor_skips(emulator: Any, hook: Any, deferred: Any, why: Any, soft: Any, logged: Any) -> None:
+    emulator.service.next_job(REPLICA, stuck_at=50)
     with pytest.raises(AirflowSkipException):
         deferred(hook.create_backup(REPLICA), **soft)(why)
     assert "Backuping 50 %" in logged()
 
 
-def test_wrong_key_is_no_skip_for_a_soft_sensor(service: Any, hook: Any, deferred: Any) -> None:
+def test_wrong_key_is_no_skip_for_a_soft_sensor(emulator: Any, hook: Any, deferred: Any) -> None:
     goes_on = deferred(hook.create_backup(REPLICA), soft_fail=True)
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=1, times=None)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=1, times=None)
     with pytest.raises(DdsAccessDeniedError):
         goes_on(TIMED_OUT)
 
 
 @both
-def test_worker_polls_for_what_the_try_began_to_wait_for(service: Any, hook: Any, deferred: Any, why: Any) -> None:
+def test_worker_polls_for_what_the_try_began_to_wait_for(emulator: Any, hook: Any, deferred: Any, why: Any) -> None:
     """What is behind the ids has moved since: this worker renders another job."""
-    service.service.next_job(REPLICA, fail_at=40)
+    emulator.service.next_job(REPLICA, fail_at=40)
     bad = hook.create_backup(REPLICA)
-    service.service.clock.advance(1000)
+    emulator.service.clock.advance(1000)
     good = hook.create_backup(REPLICA)
     goes_on = deferred(bad)
-    service.service.clock.advance(1000)
+    emulator.service.clock.advance(1000)
     goes_on.run.set_up_worker = lambda worker, original=goes_on.run.set_up_worker: (
         original(worker),
         setattr(worker, "backup_job_id", good if goes_on.run.starts > 1 else bad),
@@ -159,14 +159,14 @@ def test_worker_polls_for_what_the_try_began_to_wait_for(service: Any, hook: Any
         goes_on(why)
 
 
-def test_inputs_that_cannot_be_read_name_what_to_delete(service: Any, hook: Any, deferred: Any) -> None:
+def test_inputs_that_cannot_be_read_name_what_to_delete(emulator: Any, hook: Any, deferred: Any) -> None:
     goes_on = deferred(hook.create_backup(REPLICA))
     goes_on.run.ti.xcom_pull = lambda **_: {"version": 7}
     with pytest.raises(DdsConfigurationError, match="XCom 'dds_wait'"):
         goes_on(TIMED_OUT)
 
 
-def test_worker_that_finds_no_inputs_takes_its_own(service: Any, hook: Any, deferred: Any) -> None:
+def test_worker_that_finds_no_inputs_takes_its_own(emulator: Any, hook: Any, deferred: Any) -> None:
     job_id = hook.create_backup(REPLICA)
     goes_on = deferred(job_id)
     goes_on.run.ti.xcom_pull = lambda **_: None
@@ -174,9 +174,9 @@ def test_worker_that_finds_no_inputs_takes_its_own(service: Any, hook: Any, defe
 
 
 def test_wait_of_which_nothing_is_known_but_that_its_time_is_over_is_given_no_more(
-    service: Any, hook: Any, deferred: Any, given: list[float | None]
+    emulator: Any, hook: Any, deferred: Any, given: list[float | None]
 ) -> None:
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     goes_on = deferred(hook.create_backup(REPLICA), timeout=3600, passed=3660)
     goes_on.run.ti.xcom_pull = lambda **_: None
     before = len(given)
@@ -185,7 +185,7 @@ def test_wait_of_which_nothing_is_known_but_that_its_time_is_over_is_given_no_mo
     assert all(each is not None and each <= 31 for each in given[before + 2 :])
 
 
-def test_worker_takes_no_wait_for_its_own_while_airflow_does_not_say(service: Any, hook: Any, deferred: Any) -> None:
+def test_worker_takes_no_wait_for_its_own_while_airflow_does_not_say(emulator: Any, hook: Any, deferred: Any) -> None:
     goes_on = deferred(hook.create_backup(REPLICA))
     goes_on.run.ti.xcom_pull = lambda **_: _raise(OSError("away"))
     with pytest.raises(AirflowSensorTimeout, match="'dds_wait': OSError: away"):
@@ -203,12 +203,12 @@ EVENTS: list[Any] = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=str)
-def test_event_that_cannot_be_read_is_none(service: Any, hook: Any, sensor: Any, clock: Any, event: Any) -> None:
+def test_event_that_cannot_be_read_is_none(emulator: Any, hook: Any, sensor: Any, clock: Any, event: Any) -> None:
     job_id = hook.create_backup(REPLICA)
     run = sensor(job_id, "deferrable")
     clock.advance(600)
     assert run._work("execute_complete", {"event": event})["backup_job_id"] == job_id
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     with pytest.raises(DdsError, match="its event cannot be read") as caught:
         run._work("execute_complete", {"event": event})
@@ -217,9 +217,9 @@ def test_event_that_cannot_be_read_is_none(service: Any, hook: Any, sensor: Any,
 
 @pytest.mark.parametrize(("late", "said"), [(30, False), (7200, True)])
 def test_worker_that_comes_late_says_so(
-    service: Any, hook: Any, sensor: Any, clock: Any, logged: Any, late: float, said: bool
+    emulator: Any, hook: Any, sensor: Any, clock: Any, logged: Any, late: float, said: bool
 ) -> None:
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     run = sensor(hook.create_backup(REPLICA), "deferrable", timeout=600)
     wait = run._wait
     run._wait = lambda trigger: (wait(trigger), clock.advance(late))[0]
@@ -230,7 +230,7 @@ def test_worker_that_comes_late_says_so(
 
 
 def test_good_backup_that_a_worker_takes_up_late_is_good(
-    service: Any, hook: Any, sensor: Any, clock: Any, logged: Any
+    emulator: Any, hook: Any, sensor: Any, clock: Any, logged: Any
 ) -> None:
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     wait = run._wait
@@ -255,7 +255,7 @@ class AwayForAWhile:
 
 
 def test_api_server_that_is_away_when_a_deferral_ends_is_waited_for(
-    service: Any, hook: Any, deferred: Any, clock: Any
+    emulator: Any, hook: Any, deferred: Any, clock: Any
 ) -> None:
     """What is behind the ids has moved since: they must not be rendered anew because of it."""
     good = hook.create_backup(REPLICA)
@@ -274,7 +274,7 @@ def test_api_server_that_is_away_when_a_deferral_ends_is_waited_for(
 
 
 def test_api_server_that_stays_away_when_a_deferral_ends_ends_the_wait_in_time(
-    service: Any, hook: Any, deferred: Any, clock: Any
+    emulator: Any, hook: Any, deferred: Any, clock: Any
 ) -> None:
     goes_on = deferred(hook.create_backup(REPLICA), timeout=3600)
     run = goes_on.run
@@ -309,7 +309,7 @@ BAD = [
 
 @pytest.mark.parametrize("change", [*BAD, {"memory": {"new": 1}, "remembered_at": 1e12}, {"memory": "text"}], ids=str)
 @pytest.mark.parametrize("cls", [DdsBackupTrigger, DdsBackupStartTrigger])
-def test_arguments_of_another_release_fire_an_error_that_says_what_to_do(service: Any, cls: Any, change: Any) -> None:
+def test_arguments_of_another_release_fire_an_error_that_says_what_to_do(emulator: Any, cls: Any, change: Any) -> None:
     if cls is DdsBackupStartTrigger and "memory" in change:
         change = {"memory": None}
     arguments = {**(GOOD if cls is DdsBackupTrigger else START), **change}
@@ -330,7 +330,7 @@ def test_arguments_of_another_release_fire_an_error_that_says_what_to_do(service
     asyncio.run(trigger.on_kill())
 
 
-def test_worker_raises_what_such_a_trigger_fired(service: Any, sensor: Any, hook: Any) -> None:
+def test_worker_raises_what_such_a_trigger_fired(emulator: Any, sensor: Any, hook: Any) -> None:
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     fire = run._fire
     run._fire = lambda path, kwargs: fire(path, {**kwargs, "new_argument": 1})
@@ -345,7 +345,7 @@ def test_worker_raises_what_such_a_trigger_fired(service: Any, sensor: Any, hook
 @pytest.mark.parametrize(
     "stored", ["text", 5, [], {}, {"version": 2}, {"wait_of": [0, 1, "17"], "memory": {}}, {"memory": None}], ids=str
 )
-def test_memory_that_cannot_be_read_names_the_key_to_delete(service: Any, sensor: Any, hook: Any, stored: Any) -> None:
+def test_memory_that_cannot_be_read_names_the_key_to_delete(emulator: Any, sensor: Any, hook: Any, stored: Any) -> None:
     run = sensor(hook.create_backup(REPLICA), "reschedule")
     run.store[MEMORY_KEY] = stored
     with pytest.raises(DdsConfigurationError, match=rf"'{MEMORY_KEY}' .* Delete that key .* clear this task"):
@@ -354,7 +354,7 @@ def test_memory_that_cannot_be_read_names_the_key_to_delete(service: Any, sensor
 
 @needs_task_state_store
 @pytest.mark.parametrize("memory", [{"new": 1}, {"misses": "two"}, {"progress": 5}], ids=str)
-def test_memory_of_another_release_names_the_key_to_delete(service: Any, sensor: Any, hook: Any, memory: Any) -> None:
+def test_memory_of_another_release_names_the_key_to_delete(emulator: Any, sensor: Any, hook: Any, memory: Any) -> None:
     run = sensor(hook.create_backup(REPLICA), "reschedule")
     store = run.store.set
     run.store.set = lambda key, value: store(key, {**value, "memory": {**value["memory"], **memory}})
@@ -365,7 +365,7 @@ def test_memory_of_another_release_names_the_key_to_delete(service: Any, sensor:
 
 @needs_task_state_store
 def test_store_that_does_not_answer_for_a_while_is_waited_for(
-    service: Any, sensor: Any, hook: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+    emulator: Any, sensor: Any, hook: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = sensor(hook.create_backup(REPLICA), "reschedule")
     began, get, store = clock.now, run.store.get, run.store.set
@@ -380,7 +380,7 @@ def test_store_that_does_not_answer_for_a_while_is_waited_for(
 
 
 @needs_task_state_store
-def test_store_that_never_answers_ends_at_the_deadline(service: Any, sensor: Any, hook: Any, clock: Any) -> None:
+def test_store_that_never_answers_ends_at_the_deadline(emulator: Any, sensor: Any, hook: Any, clock: Any) -> None:
     run, began = sensor(hook.create_backup(REPLICA), "reschedule", timeout=600), clock.now
     run.store.get = lambda key, *_: _raise(OSError("the API server is away"))
     with pytest.raises(AirflowSensorTimeout, match="could not be read from the task's state store"):
@@ -389,8 +389,8 @@ def test_store_that_never_answers_ends_at_the_deadline(service: Any, sensor: Any
 
 
 @needs_task_state_store
-def test_job_that_moves_under_a_rescheduled_sensor_moves_no_wait(service: Any, sensor: Any, hook: Any) -> None:
-    service.service.next_job(REPLICA, fail_at=40)
+def test_job_that_moves_under_a_rescheduled_sensor_moves_no_wait(emulator: Any, sensor: Any, hook: Any) -> None:
+    emulator.service.next_job(REPLICA, fail_at=40)
     bad = hook.create_backup(REPLICA)
     run = sensor(bad, "reschedule")
     original = run.set_up_worker
@@ -410,34 +410,34 @@ def test_job_that_moves_under_a_rescheduled_sensor_moves_no_wait(service: Any, s
 
 @both
 def test_operator_ends_well_with_a_good_backup_that_nobody_watched(
-    service: Any, operator: Any, clock: Any, why: Any
+    emulator: Any, operator: Any, clock: Any, why: Any
 ) -> None:
     run = operator(wait_for_completion=True, deferrable=True)
     run._wait = lambda trigger: (clock.advance(600), _raise(Ended()))
     with pytest.raises(Ended):
         run.once()
-    assert run._work(TRIGGER_FAIL_REPR, why) == service.service.jobs(REPLICA)[0].job_id
+    assert run._work(TRIGGER_FAIL_REPR, why) == emulator.service.jobs(REPLICA)[0].job_id
     assert run.ti.xcoms["backup"]["status"] == "Success"
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
 @pytest.mark.parametrize("seconds", [0, 20, 600, 2000])
 def test_operator_waits_for_an_api_server_that_is_away_when_its_deferral_ends(
-    service: Any, operator: Any, clock: Any, seconds: float
+    emulator: Any, operator: Any, clock: Any, seconds: float
 ) -> None:
     run = operator(wait_for_completion=True, deferrable=True, timeout=3600)
     run._wait = lambda trigger: (clock.advance(600), _raise(Ended()))
     with pytest.raises(Ended):
         run.once()
     AwayForAWhile(run, clock, seconds)
-    assert run._work(TRIGGER_FAIL_REPR, FAILED) == service.service.jobs(REPLICA)[0].job_id
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert run._work(TRIGGER_FAIL_REPR, FAILED) == emulator.service.jobs(REPLICA)[0].job_id
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
 def test_operator_whose_worker_comes_late_does_not_say_that_the_service_refused(
-    service: Any, operator: Any, clock: Any
+    emulator: Any, operator: Any, clock: Any
 ) -> None:
-    service.service.start_automatic_backup(REPLICA)
+    emulator.service.start_automatic_backup(REPLICA)
     run = operator(deferrable=True, timeout=3600)
     wait = run._wait
     run._wait = lambda trigger: (wait(trigger), clock.advance(7200))[0]
@@ -449,23 +449,23 @@ def test_operator_whose_worker_comes_late_does_not_say_that_the_service_refused(
 
 @pytest.mark.parametrize("change", [{"new_argument": 1}, {"deadline": "soon"}, {"record": None}], ids=str)
 def test_operator_raises_what_a_trigger_says_of_arguments_of_another_release(
-    service: Any, operator: Any, change: Any
+    emulator: Any, operator: Any, change: Any
 ) -> None:
-    service.service.start_automatic_backup(REPLICA)
+    emulator.service.start_automatic_backup(REPLICA)
     run = operator(deferrable=True)
     fire = run._fire
     run._fire = lambda path, kwargs: fire(path, {**kwargs, **change})
     with pytest.raises(DdsConfigurationError, match=r"DdsInstanceFreeTrigger cannot be read: .* clear this task"):
         run.once()
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
 @pytest.mark.parametrize(("timeout", "most"), [(3600, 340), (200, 200)])
 def test_poll_of_a_worker_after_a_trigger_that_never_began_is_given_the_time_of_the_wait(
-    service, hook, sensor, given, timeout, most
+    emulator, hook, sensor, given, timeout, most
 ):
     """With ``start_from_trigger`` the wait ends before ``execution_timeout``; nothing tells that it began."""
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     arguments = {"start_from_trigger": True, "timeout": timeout, "execution_timeout": timedelta(seconds=400)}
     run = sensor(hook.create_backup(REPLICA), "deferrable", **arguments)
     given.clear()

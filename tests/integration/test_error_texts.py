@@ -41,8 +41,8 @@ from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
-from tests.integration.conftest import REPLICA
-from tests.integration.test_operator import in_doubt
+from tests.support.creates import in_doubt
+from tests.support.runner import REPLICA
 from tests.support.versions import (
     HAS_TASK_STATE_STORE,
     TRIGGER_FAIL_REPR,
@@ -89,12 +89,12 @@ def _no_dice(monkeypatch):
 
 
 @pytest.fixture
-def unreachable(service, monkeypatch):
+def unreachable(emulator, monkeypatch):
     """Let the connection lead to a port that nobody listens on."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    connection = {**service.connection_dict(), "port": port}
+    connection = {**emulator.connection_dict(), "port": port}
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
 
 
@@ -102,29 +102,29 @@ def unreachable(service, monkeypatch):
 
 
 @shows(DdsConfigurationError)
-def test_task_whose_job_id_rendered_to_nothing(service, sensor):
+def test_task_whose_job_id_rendered_to_nothing(emulator, sensor):
     assert text_of(DdsConfigurationError, sensor(None).once) == (
         "backup_job_id is None after rendering; it must be one id. Pass the output of the task that makes the backup; "
         "that task must have run, not been skipped."
     )
-    assert service.requests() == []
+    assert emulator.requests() == []
 
 
-def test_connection_that_is_not_defined(service, operator, sensor):
+def test_connection_that_is_not_defined(emulator, operator, sensor):
     said = "Connection 'nope' is not defined. Add it in Airflow (type dds), or correct dds_conn_id."
     assert text_of(DdsConfigurationError, operator(dds_conn_id="nope").once) == said
     assert text_of(DdsConfigurationError, sensor("1", dds_conn_id="nope").once) == (
         f"Backup 1 of {REPLICA} cannot be watched. {said}"
     )
-    assert service.requests() == []
+    assert emulator.requests() == []
 
 
 # --- the service refuses ------------------------------------------------------------------------------------------
 
 
 @shows(DdsThrottledError)
-def test_request_that_is_throttled_without_end(service, hook):
-    service.add_fault("throttle", action="CreateBackup", times=None)
+def test_request_that_is_throttled_without_end(emulator, hook):
+    emulator.add_fault("throttle", action="CreateBackup", times=None)
     assert text_of(DdsThrottledError, lambda: hook.create_backup(REPLICA)) == (
         f"CreateBackup for {REPLICA} failed with Throttling.User (HTTP 400): Request was denied due to user flow "
         "control. The account calls this API too often. Raise poke_interval, or ask for a higher limit in Quota Center "
@@ -133,17 +133,19 @@ def test_request_that_is_throttled_without_end(service, hook):
 
 
 @shows(DdsAccessDeniedError)
-def test_key_that_may_not_make_backups(service, operator):
-    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM", message="Not authorized.")
+def test_key_that_may_not_make_backups(emulator, operator):
+    emulator.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM", message="Not authorized.")
     assert text_of(DdsAccessDeniedError, operator().once) == (
         f"CreateBackup for {REPLICA} failed with Forbidden.RAM (HTTP 403): Not authorized. Allow the action "
         "dds:CreateBackup on this instance in the RAM policy of the user or role. Request id: <id>."
     )
 
 
-def test_key_that_may_not_look(service, hook, sensor):
+def test_key_that_may_not_look(emulator, hook, sensor):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault("error", action="DescribeBackupTasks", status=403, code="Forbidden.RAM", message="Not authorized")
+    emulator.add_fault(
+        "error", action="DescribeBackupTasks", status=403, code="Forbidden.RAM", message="Not authorized"
+    )
     assert text_of(DdsAccessDeniedError, sensor(job_id).once) == (
         f"Backup {job_id} of {REPLICA} cannot be watched. DescribeBackupTasks for {REPLICA} failed with Forbidden.RAM "
         "(HTTP 403): Not authorized. Allow the action dds:DescribeBackupTasks on this instance in the RAM policy of "
@@ -151,9 +153,9 @@ def test_key_that_may_not_look(service, hook, sensor):
     )
 
 
-def test_credential_that_is_refused_is_not_explained_by_the_instance(service, operator, monkeypatch):
-    connection = {**service.connection_dict(), "login": None, "password": None}
-    uri = f"{service.url}/_emulator/nowhere"
+def test_credential_that_is_refused_is_not_explained_by_the_instance(emulator, operator, monkeypatch):
+    connection = {**emulator.connection_dict(), "login": None, "password": None}
+    uri = f"{emulator.url}/_emulator/nowhere"
     connection["extra"] = {**connection["extra"], "auth_type": "credentials_uri", "credentials_uri": uri}
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
     assert text_of(DdsConfigurationError, operator().once) == (
@@ -163,7 +165,7 @@ def test_credential_that_is_refused_is_not_explained_by_the_instance(service, op
 
 
 @shows(DdsNotFoundError)
-def test_instance_that_does_not_exist(service, sensor):
+def test_instance_that_does_not_exist(emulator, sensor):
     assert text_of(DdsNotFoundError, sensor("170034", db_instance_id="dds-nowhere").once) == (
         "Backup 170034 of dds-nowhere cannot be watched. DescribeDBInstanceAttribute for dds-nowhere failed with "
         "InvalidDBInstanceId.NotFound (HTTP 404): The specified DB instance is not found. Check the instance id, and "
@@ -172,17 +174,17 @@ def test_instance_that_does_not_exist(service, sensor):
 
 
 @shows(DdsInvalidRequestError)
-def test_instance_without_a_database(service, operator):
-    service.service.set_instance_status(REPLICA, "Running")
-    service.add_fault("error", action="CreateBackup", status=403, code="OperationDenied.NoDatabase", message="No.")
+def test_instance_without_a_database(emulator, operator):
+    emulator.service.set_instance_status(REPLICA, "Running")
+    emulator.add_fault("error", action="CreateBackup", status=403, code="OperationDenied.NoDatabase", message="No.")
     assert text_of(DdsInvalidRequestError, operator().once) == (
         f"CreateBackup for {REPLICA} failed with OperationDenied.NoDatabase (HTTP 403): No. The instance holds no "
         "database yet, so there is nothing to back up. Create one first. Request id: <id>."
     )
 
 
-def test_refusal_by_a_code_that_nobody_knows(service, operator):
-    service.add_fault("error", action="CreateBackup", status=418, code="Teapot.Short", message="I am stout")
+def test_refusal_by_a_code_that_nobody_knows(emulator, operator):
+    emulator.add_fault("error", action="CreateBackup", status=418, code="Teapot.Short", message="I am stout")
     assert text_of(DdsInvalidRequestError, operator().once) == (
         f"CreateBackup for {REPLICA} failed with Teapot.Short (HTTP 418): I am stout. The service refuses the request "
         "as it is, for a reason that this package does not know. Look its code up in the error center of Alibaba "
@@ -191,8 +193,8 @@ def test_refusal_by_a_code_that_nobody_knows(service, operator):
 
 
 @shows(DdsBackupRunningError)
-def test_backup_that_runs_already(service, operator):
-    service.service.start_automatic_backup(REPLICA)
+def test_backup_that_runs_already(emulator, operator):
+    emulator.service.start_automatic_backup(REPLICA)
     assert text_of(DdsBackupRunningError, operator(if_backup_running="fail").once) == (
         f"CreateBackup for {REPLICA} failed with OperationDenied.BackupJobExists (HTTP 403): A backup job of the "
         "instance is already running. The service makes one backup of an instance at a time. Try again when that one "
@@ -201,8 +203,8 @@ def test_backup_that_runs_already(service, operator):
 
 
 @shows(DdsInstanceBusyError)
-def test_instance_that_is_not_running(service, hook):
-    service.service.set_instance_status(REPLICA, "Rebooting")
+def test_instance_that_is_not_running(emulator, hook):
+    emulator.service.set_instance_status(REPLICA, "Rebooting")
     assert text_of(DdsInstanceBusyError, lambda: hook.create_backup(REPLICA)) == (
         f"CreateBackup for {REPLICA} failed with IncorrectDBInstanceState (HTTP 400): Current DB instance state does "
         "not support this operation. The instance must be in state Running and free of other tasks. Look at its state "
@@ -211,8 +213,8 @@ def test_instance_that_is_not_running(service, hook):
 
 
 @shows(DdsServiceError)
-def test_service_that_is_down(service, hook):
-    service.add_fault(
+def test_service_that_is_down(emulator, hook):
+    emulator.add_fault(
         "error",
         action="DescribeDBInstanceAttribute",
         status=503,
@@ -227,8 +229,8 @@ def test_service_that_is_down(service, hook):
 
 
 @shows(DdsApiError)
-def test_facts_of_an_api_error_are_fields_too(service, operator):
-    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM", message="Not authorized.")
+def test_facts_of_an_api_error_are_fields_too(emulator, operator):
+    emulator.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM", message="Not authorized.")
     with pytest.raises(DdsApiError) as caught:
         operator().once()
     error = caught.value
@@ -238,7 +240,7 @@ def test_facts_of_an_api_error_are_fields_too(service, operator):
 
 
 @shows(DdsError)
-def test_error_that_a_newer_triggerer_reports(service, sensor):
+def test_error_that_a_newer_triggerer_reports(emulator, sensor):
     said = f"Backup 1 of {REPLICA} cannot be watched. The moon is full. Wait for a day. Request id: none."
     error = {"type": "DdsMoonError", "message": said, "fields": {}}
     run = sensor("1", "deferrable")
@@ -250,8 +252,8 @@ def test_error_that_a_newer_triggerer_reports(service, sensor):
 
 
 @shows(DdsTransportError)
-def test_connection_that_is_lost(service, hook):
-    service.add_fault("reset_after", action="DescribeDBInstanceAttribute", times=None)
+def test_connection_that_is_lost(emulator, hook):
+    emulator.add_fault("reset_after", action="DescribeDBInstanceAttribute", times=None)
     assert text_of(DdsTransportError, lambda: hook.describe_db_instance(REPLICA)) == (
         f"DescribeDBInstanceAttribute for {REPLICA} lost its connection to 127.0.0.1:<port> before the answer came "
         "(connection reset by peer). If it goes on, look at network, proxy and firewall."
@@ -265,11 +267,11 @@ def test_host_that_cannot_be_reached(unreachable, hook):
     )
 
 
-def test_answer_that_does_not_come_in_time(service, hook, monkeypatch):
-    connection = service.connection_dict()
+def test_answer_that_does_not_come_in_time(emulator, hook, monkeypatch):
+    connection = emulator.connection_dict()
     connection["extra"] = {**connection["extra"], "read_timeout": 0.1}
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
-    service.add_fault("hang", action="DescribeDBInstanceAttribute", seconds=None, times=None)
+    emulator.add_fault("hang", action="DescribeDBInstanceAttribute", seconds=None, times=None)
     assert text_of(DdsTransportError, lambda: hook.describe_db_instance(REPLICA)) == (
         f"DescribeDBInstanceAttribute for {REPLICA} was sent to 127.0.0.1:<port>, but not answered within read_timeout "
         "(0.1 s). If it goes on, raise read_timeout in the connection's extra, and look at proxy and firewall."
@@ -277,8 +279,8 @@ def test_answer_that_does_not_come_in_time(service, hook, monkeypatch):
 
 
 @shows(DdsResponseError)
-def test_page_of_a_proxy(service, hook):
-    service.add_fault("html", action="DescribeDBInstanceAttribute", status=200, times=None)
+def test_page_of_a_proxy(emulator, hook):
+    emulator.add_fault("html", action="DescribeDBInstanceAttribute", status=200, times=None)
     assert text_of(DdsResponseError, lambda: hook.describe_db_instance(REPLICA)) == (
         f"DescribeDBInstanceAttribute for {REPLICA} was answered with something that is not a JSON object of the API "
         "(HTTP 200, HTML). If it goes on, check that Host is an endpoint of ApsaraDB for MongoDB and that no proxy "
@@ -286,8 +288,8 @@ def test_page_of_a_proxy(service, hook):
     )
 
 
-def test_page_of_a_proxy_whose_status_says_enough(service, hook):
-    service.add_fault("html", action="DescribeDBInstanceAttribute", status=502, times=None)
+def test_page_of_a_proxy_whose_status_says_enough(emulator, hook):
+    emulator.add_fault("html", action="DescribeDBInstanceAttribute", status=502, times=None)
     assert text_of(DdsServiceError, lambda: hook.describe_db_instance(REPLICA)) == (
         f"DescribeDBInstanceAttribute for {REPLICA} failed with an error without a code (HTTP 502): the answer is "
         "HTML, not the API's JSON: it comes from something on the way. The service failed, not the request. If it goes "
@@ -295,9 +297,9 @@ def test_page_of_a_proxy_whose_status_says_enough(service, hook):
     )
 
 
-def test_answer_of_another_shape(service, hook):
+def test_answer_of_another_shape(emulator, hook):
     body = {"RequestId": "R-1", "BackupJobs": "none"}
-    service.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=None)
+    emulator.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=None)
     assert text_of(DdsResponseError, lambda: hook.describe_backup_tasks(REPLICA)) == (
         f"DescribeBackupTasks for {REPLICA} was answered in a shape that cannot be trusted: The answer's field "
         "'BackupJobs' is not a list of records. If it goes on, ask the support of Alibaba Cloud with the request id. "
@@ -305,8 +307,8 @@ def test_answer_of_another_shape(service, hook):
     )
 
 
-def test_create_that_names_no_job(service, hook):
-    service.add_fault("drop_job_id", action="CreateBackup")
+def test_create_that_names_no_job(emulator, hook):
+    emulator.add_fault("drop_job_id", action="CreateBackup")
     assert text_of(DdsResponseError, lambda: hook.create_backup(REPLICA)) == (
         f"CreateBackup for {REPLICA} was answered in a shape that cannot be trusted: The answer came without a backup "
         "job id. If it goes on, ask the support of Alibaba Cloud with the request id. Request id: <id>."
@@ -318,7 +320,7 @@ def test_create_that_names_no_job(service, hook):
 
 @needs_task_state_store
 @shows(DdsBackupOutcomeUnknownError)
-def test_several_jobs_that_fit(service, operator, hook, clock):
+def test_several_jobs_that_fit(emulator, operator, hook, clock):
     run = operator()
     run.store[RECORD_KEY] = in_doubt(clock.now).to_json()
     first = hook.create_backup(REPLICA)
@@ -334,7 +336,7 @@ def test_several_jobs_that_fit(service, operator, hook, clock):
 
 
 @needs_task_state_store
-def test_what_the_text_about_several_jobs_says_is_true(service, operator, hook, clock):
+def test_what_the_text_about_several_jobs_says_is_true(emulator, operator, hook, clock):
     run = operator()
     run.once()
     clock.advance(301)
@@ -342,12 +344,12 @@ def test_what_the_text_about_several_jobs_says_is_true(service, operator, hook, 
     clock.advance(301)
     run.store[RECORD_KEY] = in_doubt(clock.now - 602).to_json()
     text_of(DdsBackupOutcomeUnknownError, run.retry)
-    assert run.clear() == service.service.jobs(REPLICA)[2].job_id
+    assert run.clear() == emulator.service.jobs(REPLICA)[2].job_id
 
 
-def test_service_that_cannot_be_asked_what_became_of_a_request(service, operator):
-    service.add_fault("reset_before", action="CreateBackup")
-    service.add_fault(
+def test_service_that_cannot_be_asked_what_became_of_a_request(emulator, operator):
+    emulator.add_fault("reset_before", action="CreateBackup")
+    emulator.add_fault(
         "error",
         action="DescribeDBInstanceAttribute",
         status=503,
@@ -369,28 +371,28 @@ def test_service_that_cannot_be_asked_what_became_of_a_request(service, operator
 
 @needs_task_state_store
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
-def test_clear_after_that_makes_a_new_backup(service, operator, fault):
-    service.add_fault(fault, action="CreateBackup")
-    service.add_fault("error", action="DescribeDBInstanceAttribute", after=1, times=None)
+def test_clear_after_that_makes_a_new_backup(emulator, operator, fault):
+    emulator.add_fault(fault, action="CreateBackup")
+    emulator.add_fault("error", action="DescribeDBInstanceAttribute", after=1, times=None)
     run = operator()
     text_of(DdsBackupOutcomeUnknownError, run.once)
-    service.clear_faults()
-    made = len(service.service.jobs(REPLICA))
-    assert run.clear() == service.service.jobs(REPLICA)[made].job_id
+    emulator.clear_faults()
+    made = len(emulator.service.jobs(REPLICA))
+    assert run.clear() == emulator.service.jobs(REPLICA)[made].job_id
 
 
 @needs_task_state_store
-def test_clear_after_that_adopts_the_backup_of_that_request_while_it_runs(service, operator):
-    service.add_fault("reset_after", action="CreateBackup")
-    service.service.readings = Readings(new_row_delay_seconds=150, history="hidden")
+def test_clear_after_that_adopts_the_backup_of_that_request_while_it_runs(emulator, operator):
+    emulator.add_fault("reset_after", action="CreateBackup")
+    emulator.service.readings = Readings(new_row_delay_seconds=150, history="hidden")
     run = operator(timeout=100)
     text_of(DdsBackupOutcomeUnknownError, run.once)
-    assert run.clear() == service.service.jobs(REPLICA)[0].job_id
-    assert len(service.service.jobs(REPLICA)) == 1
+    assert run.clear() == emulator.service.jobs(REPLICA)[0].job_id
+    assert len(emulator.service.jobs(REPLICA)) == 1
 
 
-def test_request_without_a_sign_at_the_deadline(service, operator):
-    service.add_fault("reset_before", action="CreateBackup")
+def test_request_without_a_sign_at_the_deadline(emulator, operator):
+    emulator.add_fault("reset_before", action="CreateBackup")
     assert text_of(DdsBackupOutcomeUnknownError, operator(timeout=100).once) == (
         f"CreateBackup for {REPLICA} at 2027-01-15 08:00:00 UTC may have been accepted: its answer was lost, and "
         "nothing that could come from it showed within timeout (100 s). So as not to make a second backup, this task "
@@ -405,8 +407,8 @@ def test_request_without_a_sign_at_the_deadline(service, operator):
 
 @shows(DdsBackupFailedError)
 @every_mode
-def test_backup_that_failed(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, fail_at=40)
+def test_backup_that_failed(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, fail_at=40)
     job_id = hook.create_backup(REPLICA)
     assert text_of(DdsBackupFailedError, sensor(job_id, mode, poll_strategy="fixed").once) == (
         f"Backup {job_id} of {REPLICA} failed after 2m30s of waiting: its status is 'Failed'. Asked (request ids): "
@@ -416,12 +418,12 @@ def test_backup_that_failed(service, hook, sensor, mode):
 
 
 @both_waits
-def test_backup_that_failed_while_the_operator_waited(service, operator, deferrable):
-    service.service.readings = Readings(failed_job_status=None)
-    service.service.next_job(REPLICA, fail_at=40)
+def test_backup_that_failed_while_the_operator_waited(emulator, operator, deferrable):
+    emulator.service.readings = Readings(failed_job_status=None)
+    emulator.service.next_job(REPLICA, fail_at=40)
     run = operator(wait_for_completion=True, deferrable=deferrable, poll_strategy="fixed")
     said = text_of(DdsBackupFailedError, run.once)
-    [job] = service.service.jobs(REPLICA)
+    [job] = emulator.service.jobs(REPLICA)
     assert re.sub(r"backup set \d+", "backup set <set>", said) == (
         f"Backup {job.job_id} of {REPLICA} failed after 2m30s of waiting: its backup set <set> is Failed. Asked "
         "(request ids): DescribeBackupTasks (<id>), DescribeBackups (<id>). Look for the cause under Backup and "
@@ -431,7 +433,7 @@ def test_backup_that_failed_while_the_operator_waited(service, operator, deferra
 
 @shows(DdsBackupNotFoundError)
 @every_mode
-def test_backup_that_nobody_knows(service, sensor, mode):
+def test_backup_that_nobody_knows(emulator, sensor, mode):
     assert text_of(DdsBackupNotFoundError, sensor("170034", mode).once) == (
         f"Backup 170034 of {REPLICA} does not show after 5m00s of waiting: neither the job nor a backup set of it was "
         "found for 300 s in which the service answered. "
@@ -441,8 +443,8 @@ def test_backup_that_nobody_knows(service, sensor, mode):
     )
 
 
-def test_backup_that_the_service_itself_has_lost(service, operator):
-    service.service.readings = Readings(new_row_delay_seconds=10_000, set_lag_seconds=10_000)
+def test_backup_that_the_service_itself_has_lost(emulator, operator):
+    emulator.service.readings = Readings(new_row_delay_seconds=10_000, set_lag_seconds=10_000)
     run = operator(wait_for_completion=True)
     said = text_of(DdsBackupNotFoundError, run.once)
     job_id = run.worker._keeper.record.backup_job_id
@@ -457,8 +459,8 @@ def test_backup_that_the_service_itself_has_lost(service, operator):
 
 @shows(AirflowSensorTimeout)
 @every_mode
-def test_backup_that_is_not_done_in_time(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, stuck_at=50)
+def test_backup_that_is_not_done_in_time(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
     assert text_of(AirflowSensorTimeout, sensor(job_id, mode, timeout=600).once) == (
         f"Backup {job_id} of {REPLICA} was not good at its deadline, after 10m00s of waiting. Last poll: Backuping "
@@ -468,9 +470,9 @@ def test_backup_that_is_not_done_in_time(service, hook, sensor, mode):
 
 
 @every_mode_that_remembers
-def test_outage_that_outlasts_the_timeout(service, hook, sensor, mode):
+def test_outage_that_outlasts_the_timeout(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault("throttle", action="DescribeBackupTasks", after=2, times=None)
+    emulator.add_fault("throttle", action="DescribeBackupTasks", after=2, times=None)
     said = text_of(AirflowSensorTimeout, sensor(job_id, mode, timeout=600).once)
     # a sensor that is rescheduled is a new process for each poll
     seen = "" if mode == "reschedule" else "Seen before that: Backuping 0 %. "
@@ -486,9 +488,9 @@ def test_outage_that_outlasts_the_timeout(service, hook, sensor, mode):
 
 @shows(DdsTimeoutError)
 @both_waits
-def test_instance_that_is_never_free(service, operator, deferrable):
-    service.service.next_job(REPLICA, stuck_at=20)
-    automatic = service.service.start_automatic_backup(REPLICA)
+def test_instance_that_is_never_free(emulator, operator, deferrable):
+    emulator.service.next_job(REPLICA, stuck_at=20)
+    automatic = emulator.service.start_automatic_backup(REPLICA)
     assert text_of(DdsTimeoutError, operator(deferrable=deferrable, timeout=600).once) == (
         f"{REPLICA} could not be backed up within timeout (600 s for all tries): automated backup {automatic} is "
         "Backuping 20 % (CreateBackup was refused with OperationDenied.BackupJobExists, request id <id>). This task "
@@ -497,8 +499,8 @@ def test_instance_that_is_never_free(service, operator, deferrable):
 
 
 @needs_task_state_store
-def test_retry_that_begins_after_the_deadline(service, operator, clock):
-    service.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM")
+def test_retry_that_begins_after_the_deadline(emulator, operator, clock):
+    emulator.add_fault("error", action="CreateBackup", status=403, code="Forbidden.RAM")
     run = operator(timeout=600)
     with pytest.raises(DdsAccessDeniedError):
         run.once()
@@ -511,10 +513,10 @@ def test_retry_that_begins_after_the_deadline(service, operator, clock):
 
 
 @both_waits
-def test_backup_that_outlasts_the_operator(service, operator, deferrable):
-    service.service.next_job(REPLICA, stuck_at=50)
+def test_backup_that_outlasts_the_operator(emulator, operator, deferrable):
+    emulator.service.next_job(REPLICA, stuck_at=50)
     said = text_of(DdsTimeoutError, operator(wait_for_completion=True, deferrable=deferrable, timeout=600).once)
-    [job] = service.service.jobs(REPLICA)
+    [job] = emulator.service.jobs(REPLICA)
     assert said == (
         f"Backup {job.job_id} of {REPLICA} was not good at its deadline, after 10m00s of waiting. Last poll: Backuping "
         "50 %, running 9m50s. Asked (request ids): DescribeBackupTasks (<id>). A backup that still runs goes on; the "
@@ -523,12 +525,12 @@ def test_backup_that_outlasts_the_operator(service, operator, deferrable):
     )
 
 
-def test_triggerer_that_never_answers(service, hook, sensor, operator, log, monkeypatch):
+def test_triggerer_that_never_answers(emulator, hook, sensor, operator, log, monkeypatch):
     async def never(self):
         await self.clock.asleep(100_000)
         yield
 
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
     monkeypatch.setattr(DdsBackupTrigger, "run", never)
     [said] = [text_of(AirflowSensorTimeout, sensor(job_id, "deferrable").once)]
@@ -540,7 +542,7 @@ def test_triggerer_that_never_answers(service, hook, sensor, operator, log, monk
         "this package there. Then clear this task. Asked (request ids): DescribeBackupTasks ("
     )
     assert log.lines[-1] == f"error: No answer from the triggerer ({TRIGGER_TIMEOUT}); polling once on this worker."
-    service.service.next_job("dds-demo-cluster", stuck_at=20)
+    emulator.service.next_job("dds-demo-cluster", stuck_at=20)
     run = operator("dds-demo-cluster", wait_for_completion=True, deferrable=True)
     said = text_of(DdsTimeoutError, run.once)
     assert re.match(
@@ -554,7 +556,7 @@ def test_triggerer_that_never_answers(service, hook, sensor, operator, log, monk
 
 @shows(DdsRecordError)
 @needs_task_state_store
-def test_record_that_cannot_be_read(service, operator):
+def test_record_that_cannot_be_read(emulator, operator):
     run = operator()
     dict.__setitem__(run.store, RECORD_KEY, "text")
     assert text_of(DdsRecordError, run.once) == (
@@ -566,12 +568,12 @@ def test_record_that_cannot_be_read(service, operator):
         "dds_create_backup (in the UI: the "
         "task instance, Task State Store) and clear the task: it makes a new one."
     )
-    assert service.calls("CreateBackup") == 0
+    assert emulator.calls("CreateBackup") == 0
 
 
 @shows(DdsSupersededError)
 @needs_task_state_store
-def test_try_that_airflow_has_given_up(service, operator):
+def test_try_that_airflow_has_given_up(emulator, operator):
     run = operator()
     context = run.context()
     run.ti.try_number = 2
@@ -581,11 +583,11 @@ def test_try_that_airflow_has_given_up(service, operator):
         "ended this one, while "
         f"its worker was cut off. Nothing more is sent for {REPLICA} from here; look at the latest try."
     )
-    assert service.requests() == []
+    assert emulator.requests() == []
 
 
 @shows(DdsEndedInDoubtError)
-def test_try_that_ends_after_its_request_where_no_record_outlives_it(service, operator):
+def test_try_that_ends_after_its_request_where_no_record_outlives_it(emulator, operator):
     def too_long(*_, **__):
         raise TimeoutError("too long")
 
@@ -598,7 +600,7 @@ def test_try_that_ends_after_its_request_where_no_record_outlives_it(service, op
 
     run.set_up_worker = impatient
     said = text_of(DdsEndedInDoubtError, run.once)
-    [job] = service.service.jobs(REPLICA)
+    [job] = emulator.service.jobs(REPLICA)
     assert said == (
         f"Backup job {job.job_id} of {REPLICA} goes on: this try ended after CreateBackup was sent (TimeoutError: too "
         "long). There is no task state store: a retry would know nothing of that request, so none is made. Look under "
@@ -613,13 +615,13 @@ class Ended(Exception):  # noqa: N818 - it is none
 
 
 @shows(DdsDeferralError)
-def test_trigger_that_fails(service, hook, sensor):
-    service.service.next_job(REPLICA, stuck_at=50)
+def test_trigger_that_fails(emulator, hook, sensor):
+    emulator.service.next_job(REPLICA, stuck_at=50)
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     run._wait = lambda trigger: (_ for _ in ()).throw(Ended)
     with pytest.raises(Ended):
         run.once()
-    [job] = service.service.jobs(REPLICA)
+    [job] = emulator.service.jobs(REPLICA)
     assert text_of(DdsDeferralError, lambda: run._work(TRIGGER_FAIL_REPR, {"error": "Trigger failure"})) == (
         f"Backup {job.job_id} of {REPLICA}: Scheduled. So it was when a worker polled it once, 0s "
         "after the wait began, "
@@ -694,7 +696,7 @@ def good(job, facts, waited):
     return f"info: Backup {job} of {REPLICA} is good after {waited} of waiting: {seen}."
 
 
-def test_log_of_a_good_backup(service, hook, sensor, log):
+def test_log_of_a_good_backup(emulator, hook, sensor, log):
     job = hook.create_backup(REPLICA)
     facts = sensor(job, poke_interval=60).once()
     assert log.lines == [
@@ -704,7 +706,7 @@ def test_log_of_a_good_backup(service, hook, sensor, log):
     ]
 
 
-def test_log_of_a_good_backup_that_the_triggerer_waited_for(service, hook, sensor, log):
+def test_log_of_a_good_backup_that_the_triggerer_waited_for(emulator, hook, sensor, log):
     job = hook.create_backup(REPLICA)
     facts = sensor(job, "deferrable", poke_interval=60).once()
     done = f"Finished, backup set {facts['backup_id']} is Success"
@@ -715,16 +717,16 @@ def test_log_of_a_good_backup_that_the_triggerer_waited_for(service, hook, senso
     ]
 
 
-def test_log_of_a_failed_backup(service, hook, sensor, log):
-    service.service.next_job(REPLICA, fail_at=40)
+def test_log_of_a_failed_backup(emulator, hook, sensor, log):
+    emulator.service.next_job(REPLICA, fail_at=40)
     job = hook.create_backup(REPLICA)
     text_of(DdsBackupFailedError, sensor(job, poke_interval=60).once)
     assert log.lines == lines(LOOKS[:3], job)
 
 
 @every_mode
-def test_log_of_a_skip_gives_the_reason(service, hook, sensor, log, mode):
-    service.service.next_job(REPLICA, fail_at=40)
+def test_log_of_a_skip_gives_the_reason(emulator, hook, sensor, log, mode):
+    emulator.service.next_job(REPLICA, fail_at=40)
     job = hook.create_backup(REPLICA)
     with pytest.raises(AirflowSkipException):
         sensor(job, mode, soft_fail=True, poll_strategy="fixed").once()
@@ -732,7 +734,7 @@ def test_log_of_a_skip_gives_the_reason(service, hook, sensor, log, mode):
 
 
 @every_mode
-def test_log_of_a_task_that_may_never_fail_gives_the_reason(service, sensor, log, mode):
+def test_log_of_a_task_that_may_never_fail_gives_the_reason(emulator, sensor, log, mode):
     with pytest.raises(AirflowSkipException):
         sensor("1", mode, db_instance_id="dds-nowhere", never_fail=True).once()
     assert log.lines[-1].startswith("warning: Backup 1 of dds-nowhere cannot be watched.")
@@ -741,9 +743,9 @@ def test_log_of_a_task_that_may_never_fail_gives_the_reason(service, sensor, log
     assert log.lines[-1].startswith("warning: backup_job_id is ''")
 
 
-def test_log_of_a_wait_that_is_throttled_for_a_while(service, hook, sensor, log):
+def test_log_of_a_wait_that_is_throttled_for_a_while(emulator, hook, sensor, log):
     job = hook.create_backup(REPLICA)
-    service.add_fault("throttle", action="DescribeBackupTasks", after=1, times=15)
+    emulator.add_fault("throttle", action="DescribeBackupTasks", after=1, times=15)
     facts = sensor(job, poke_interval=60).once()
     failed = f"warning: Backup {job} of {REPLICA}: poll failed"
     throttled = (
@@ -763,14 +765,14 @@ def test_log_of_a_wait_that_is_throttled_for_a_while(service, hook, sensor, log)
 
 
 @needs_task_state_store
-def test_log_of_a_retry_that_goes_on_with_its_job(service, operator, log):
+def test_log_of_a_retry_that_goes_on_with_its_job(emulator, operator, log):
     run = operator(wait_for_completion=True, poke_interval=60)
-    service.add_fault("error", action="DescribeBackupTasks", status=403, code="Forbidden.RAM", after=3)
+    emulator.add_fault("error", action="DescribeBackupTasks", status=403, code="Forbidden.RAM", after=3)
     with pytest.raises(DdsAccessDeniedError):
         run.once()
     first = list(log.lines)
     job = run.retry()
-    [made] = service.service.jobs(REPLICA)
+    [made] = emulator.service.jobs(REPLICA)
     assert made.job_id == job
     assert first == [f"info: Backup job {job} of {REPLICA} is under way.", *lines(LOOKS[:2], job)]
     facts = run.ti.xcoms["backup"]
@@ -783,9 +785,9 @@ def test_log_of_a_retry_that_goes_on_with_its_job(service, operator, log):
     ]
 
 
-def test_log_of_an_answer_that_was_lost(service, operator, log):
-    service.service.readings = Readings(new_row_delay_seconds=15)
-    service.add_fault("reset_after", action="CreateBackup")
+def test_log_of_an_answer_that_was_lost(emulator, operator, log):
+    emulator.service.readings = Readings(new_row_delay_seconds=15)
+    emulator.add_fault("reset_after", action="CreateBackup")
     job = operator().once()
     assert log.lines == [
         (
@@ -800,8 +802,8 @@ def test_log_of_an_answer_that_was_lost(service, operator, log):
     ]
 
 
-def test_log_of_a_request_that_was_not_executed(service, operator, log):
-    service.add_fault("reset_before", action="CreateBackup")
+def test_log_of_a_request_that_was_not_executed(emulator, operator, log):
+    emulator.add_fault("reset_before", action="CreateBackup")
     job = operator().once()
     assert log.lines[-2:] == [
         "info: Found no job that it made for 2m00s; asking again.",
@@ -809,10 +811,10 @@ def test_log_of_a_request_that_was_not_executed(service, operator, log):
     ]
 
 
-def test_log_of_a_wait_for_a_free_instance(service, operator, log):
-    automatic = service.service.start_automatic_backup(REPLICA)
+def test_log_of_a_wait_for_a_free_instance(emulator, operator, log):
+    automatic = emulator.service.start_automatic_backup(REPLICA)
     operator(poke_interval=120).once()
-    [made] = [each for each in service.service.jobs(REPLICA) if each.job_id != automatic]
+    [made] = [each for each in emulator.service.jobs(REPLICA) if each.job_id != automatic]
     held = f"info: Waiting to back up {REPLICA}"
     refusal = "CreateBackup was refused with OperationDenied.BackupJobExists, request id <id>"
     until = "It waits until 2027-01-15 09:00:00 UTC at most."

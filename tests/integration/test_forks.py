@@ -16,9 +16,9 @@ from airflow_provider_dds.client import credentials, pace, sdk, sending
 from airflow_provider_dds.client.credentials import Credential
 from airflow_provider_dds.client.wire import Wire
 from airflow_provider_dds.hooks.dds import DdsHook
-from tests.integration.conftest import REPLICA
-from tests.integration.test_wire import HOST, LONG, Origin, post
 from tests.support.hostile_front import Front
+from tests.support.origin import HOST, LONG, Origin, post
+from tests.support.runner import REPLICA
 from tests.support.tls import make_certificate, server_context
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_parent_is_answered_while_a_child_goes_on(origin):
     assert origin.connections == 2
 
 
-def test_child_calls_with_the_hook_of_its_parent(service, hook):
+def test_child_calls_with_the_hook_of_its_parent(emulator, hook):
     hook.describe_backup_tasks(REPLICA)
     assert in_child(lambda: hook.describe_backup_tasks(REPLICA)) == "[]"
     assert in_child(lambda: DdsHook().describe_backup_tasks(REPLICA)) == "[]"
@@ -104,15 +104,15 @@ LOCKS: dict[str, Callable[[sending.Service], Any]] = {
     "credentials": lambda _: credentials._making,
     "limiters": lambda _: pace._making,
     "clients": lambda _: sdk._making,
-    "credential": lambda service: service.credential._lock,
-    "limiter": lambda service: service.limiter._lock,
-    "authority": lambda service: service.wire._making,
-    "connections": lambda service: service.wire._idle._lock,
+    "credential": lambda emulator: emulator.credential._lock,
+    "limiter": lambda emulator: emulator.limiter._lock,
+    "authority": lambda emulator: emulator.wire._making,
+    "connections": lambda emulator: emulator.wire._idle._lock,
 }
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_lock_that_a_thread_of_the_parent_holds_does_not_stop_a_child(service, hook, name):
+def test_lock_that_a_thread_of_the_parent_holds_does_not_stop_a_child(emulator, hook, name):
     hook.describe_backup_tasks(REPLICA)
 
     def calls() -> Any:
@@ -125,7 +125,7 @@ def test_lock_that_a_thread_of_the_parent_holds_does_not_stop_a_child(service, h
         assert in_child(calls) == "[]"
 
 
-def test_fetch_of_the_parent_is_not_waited_for_in_a_child(service, hook, monkeypatch):
+def test_fetch_of_the_parent_is_not_waited_for_in_a_child(emulator, hook, monkeypatch):
     """The thread that fetches is not there: nobody would ever end it."""
     under_way, go_on = threading.Event(), threading.Event()
     hook._load()
@@ -149,7 +149,7 @@ def test_fetch_of_the_parent_is_not_waited_for_in_a_child(service, hook, monkeyp
         thread.join()
 
 
-def test_child_keeps_the_pace_and_the_credential(service, hook):
+def test_child_keeps_the_pace_and_the_credential(emulator, hook):
     hook.describe_backup_tasks(REPLICA)
     mine = hook._load()
     mine.limiter.throttled(hook.clock.monotonic(), 5.0)

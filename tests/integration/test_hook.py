@@ -37,15 +37,15 @@ from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.triggers import dds as triggers
 from airflow_provider_dds.waiting.backup.listings import Target
 from airflow_provider_dds.waiting.backup.observe import observe_job
-from tests.integration.conftest import REPLICA
+from tests.support.runner import REPLICA
 
 
 @pytest.fixture
-def connect(service, monkeypatch):
+def connect(emulator, monkeypatch):
     """Change fields of the connection and return a hook for it."""
 
     def change(extra=None, **fields):
-        connection = service.connection_dict()
+        connection = emulator.connection_dict()
         connection = {**connection, **fields, "extra": {**connection["extra"], **(extra or {})}}
         monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
         return DdsHook()
@@ -58,7 +58,7 @@ def test_constructor_does_nothing_but_remember():
     assert (hook.dds_conn_id, hook.region_id) == ("no_such_connection", "cn-nowhere")
 
 
-def test_get_conn_is_the_sdks_client_and_shared(service):
+def test_get_conn_is_the_sdks_client_and_shared(emulator):
     from alibabacloud_dds20151201.client import Client
 
     client = DdsHook().get_conn()
@@ -73,12 +73,12 @@ class TestShared:
     def channels(hook):
         return [channel for channels in hook._load().wire._idle._channels.values() for channel in channels]
 
-    def test_hooks_with_equal_settings_share_all(self, service):
+    def test_hooks_with_equal_settings_share_all(self, emulator):
         one, another = DdsHook(), DdsHook()
         assert one._load() is another._load()
         assert one.get_conn() is another.get_conn()
 
-    def test_all_goes_with_the_last_hook_and_its_connections_are_closed(self, service):
+    def test_all_goes_with_the_last_hook_and_its_connections_are_closed(self, emulator):
         one, another = DdsHook(), DdsHook()
         for hook in (one, another):
             hook.describe_backup_tasks(REPLICA)
@@ -94,8 +94,8 @@ class TestShared:
         assert [each() for each in gone] == [None] * 5
         assert channel._socket.fileno() == -1
 
-    def test_another_account_has_connections_of_its_own(self, service, connect):
-        service.service.add_credential(Credential("LTAI-another", "its-secret"))
+    def test_another_account_has_connections_of_its_own(self, emulator, connect):
+        emulator.service.add_credential(Credential("LTAI-another", "its-secret"))
         one = DdsHook()
         one.describe_backup_tasks(REPLICA)
         another = connect(login="LTAI-another", password="its-secret")
@@ -108,7 +108,7 @@ class TestShared:
         assert its._socket.fileno() == -1
         assert self.channels(another) == [others]
 
-    def test_changed_connection_is_read_by_the_next_hook_and_the_old_client_ends(self, service, connect):
+    def test_changed_connection_is_read_by_the_next_hook_and_the_old_client_ends(self, emulator, connect):
         old = DdsHook()
         client = ref(old.get_conn())
         new = connect({"read_timeout": 3})
@@ -120,7 +120,7 @@ class TestShared:
         gc.collect()
         assert client() is None
 
-    def test_a_thousand_hooks_mask_the_secrets_once(self, service, monkeypatch):
+    def test_a_thousand_hooks_mask_the_secrets_once(self, emulator, monkeypatch):
         told = []
 
         async def mask(values):
@@ -137,7 +137,7 @@ class TestShared:
         assert len(told) == 1
 
 
-def test_client_can_be_used_by_itself(service, hook):
+def test_client_can_be_used_by_itself(emulator, hook):
     from alibabacloud_dds20151201.models import DescribeBackupTasksRequest
 
     job_id = hook.create_backup(REPLICA)
@@ -145,25 +145,25 @@ def test_client_can_be_used_by_itself(service, hook):
     assert answer.body.backup_jobs[0].backupjob_id == job_id
 
 
-def test_every_request_names_package_version_and_region(service, hook):
+def test_every_request_names_package_version_and_region(emulator, hook):
     hook.describe_backup_tasks(REPLICA)
-    [request] = service.requests()
+    [request] = emulator.requests()
     assert f"airflow-provider-dds/{airflow_provider_dds.__version__}" in request.user_agent
     assert request.params["RegionId"] == "cn-hangzhou"
 
 
-def test_region_of_the_hook_overrides_the_connections(service):
+def test_region_of_the_hook_overrides_the_connections(emulator):
     DdsHook(region_id="eu-central-1").describe_backup_tasks(REPLICA)
-    assert service.requests()[0].params["RegionId"] == "eu-central-1"
+    assert emulator.requests()[0].params["RegionId"] == "eu-central-1"
 
 
-def test_missing_connection_is_a_clear_error(service):
+def test_missing_connection_is_a_clear_error(emulator):
     with pytest.raises(DdsConfigurationError, match="Connection 'no_such_connection' is not defined"):
         DdsHook("no_such_connection").get_conn()
 
 
-def test_connection_of_the_official_alibaba_type_works_unchanged(service, monkeypatch):
-    connection = service.connection_dict()
+def test_connection_of_the_official_alibaba_type_works_unchanged(emulator, monkeypatch):
+    connection = emulator.connection_dict()
     extra = {
         "access_key_id": connection["login"],
         "access_key_secret": connection["password"],
@@ -174,8 +174,8 @@ def test_connection_of_the_official_alibaba_type_works_unchanged(service, monkey
     assert DdsHook("alibabacloud_default").describe_db_instance(REPLICA).status == "Running"
 
 
-def test_connection_as_a_uri_works(service, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", service.connection_uri())
+def test_connection_as_a_uri_works(emulator, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", emulator.connection_uri())
     assert DdsHook().describe_db_instance(REPLICA).status == "Running"
 
 
@@ -210,10 +210,10 @@ class TestMisspeltField:
             connect({"regionid": "cn-beijing", "network": "VPC"}).get_conn()
 
     @pytest.mark.parametrize("blocking", [True, False])
-    def test_is_named_by_the_error_of_a_call(self, service, connect, blocking):
+    def test_is_named_by_the_error_of_a_call(self, emulator, connect, blocking):
         hook = connect({"regionid": "cn-beijing"})
-        service.add_fault("error", action="DescribeBackups", status=403, code="Forbidden.RAM", times=None)
-        service.add_fault("error", action="DescribeDBInstanceAttribute", status=403, code="Forbidden.RAM", times=None)
+        emulator.add_fault("error", action="DescribeBackups", status=403, code="Forbidden.RAM", times=None)
+        emulator.add_fault("error", action="DescribeDBInstanceAttribute", status=403, code="Forbidden.RAM", times=None)
 
         async def listing():
             return [each async for each in hook.adescribe_backups(REPLICA)]
@@ -266,7 +266,7 @@ def test_endpoint_follows_from_region_and_network(connect, region, network, host
     assert sdk.endpoint_of(hook.get_conn()) == host
 
 
-def test_job_and_set_of_a_backup(service, hook, clock):
+def test_job_and_set_of_a_backup(emulator, hook, clock):
     job_id = hook.create_backup(REPLICA)
     assert hook.get_backup_job(REPLICA, f"{job_id}\n").status == "Scheduled"
     assert hook.get_backup_job(REPLICA, "1") is None
@@ -276,19 +276,19 @@ def test_job_and_set_of_a_backup(service, hook, clock):
     assert list(hook.describe_backups(REPLICA, backup_id=made.backup_id)) == [made]
 
 
-def test_all_pages_are_read_as_they_are_consumed(service, hook, clock):
+def test_all_pages_are_read_as_they_are_consumed(emulator, hook, clock):
     for _ in range(203):
         hook.create_backup(REPLICA)
         clock.advance(400)
     sets = hook.describe_backups(REPLICA)
-    assert service.calls("DescribeBackups") == 0
+    assert emulator.calls("DescribeBackups") == 0
     next(sets)
-    assert service.calls("DescribeBackups") == 1
+    assert emulator.calls("DescribeBackups") == 1
     assert len({each.backup_id for each in [*hook.describe_backups(REPLICA)]}) == 203
-    assert service.calls("DescribeBackups") == 1 + 3
+    assert emulator.calls("DescribeBackups") == 1 + 3
 
 
-def test_time_window_of_a_listing(service, hook, clock):
+def test_time_window_of_a_listing(emulator, hook, clock):
     hook.create_backup(REPLICA)
     clock.advance(3600)
     second = hook.create_backup(REPLICA)
@@ -297,7 +297,7 @@ def test_time_window_of_a_listing(service, hook, clock):
     assert [each.backup_job_id for each in hook.describe_backups(REPLICA, start_time=since)] == [second]
 
 
-def test_cluster_backups_and_history(service, hook, clock):
+def test_cluster_backups_and_history(emulator, hook, clock):
     job_id = hook.create_backup("dds-demo-cluster")
     clock.advance(400)
     [made] = hook.describe_cluster_backups("dds-demo-cluster", backup_job_id=job_id)
@@ -309,7 +309,7 @@ def test_cluster_backups_and_history(service, hook, clock):
     assert (task.status, task.db_instance_id) == ("Succeed", "dds-demo-cluster")
 
 
-def test_async_twins_give_the_same(service, hook, clock):
+def test_async_twins_give_the_same(emulator, hook, clock):
     job_id = hook.create_backup(REPLICA)
     clock.advance(400)
     now = datetime.fromtimestamp(clock.now, tz=timezone.utc)
@@ -336,7 +336,7 @@ def test_async_twins_give_the_same(service, hook, clock):
     )
 
 
-def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service, monkeypatch):
+def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(emulator, monkeypatch):
     """While calls hang in the service the loop goes on; no more of them run at once than the pool has threads."""
     release, under_way, most = threading.Event(), [0], [0]
     lock, original = threading.Lock(), Wire.send
@@ -390,37 +390,37 @@ def test_async_calls_leave_the_event_loop_free_and_share_a_bounded_pool(service,
     ids=lambda value: str(value)[:60],
 )
 @pytest.mark.parametrize("way", ["sync", "async"])
-def test_read_is_repeated_on_what_passes(service, hook, fault, error, way):
+def test_read_is_repeated_on_what_passes(emulator, hook, fault, error, way):
     def read():
         if way == "sync":
             return hook.describe_backup_tasks(REPLICA)
         return asyncio.run(DdsHook().adescribe_backup_tasks(REPLICA))
 
-    service.add_fault(**fault, action="DescribeBackupTasks", times=ATTEMPTS - 1)
+    emulator.add_fault(**fault, action="DescribeBackupTasks", times=ATTEMPTS - 1)
     assert read() == []
-    assert service.calls("DescribeBackupTasks") == (ATTEMPTS if error else 1)
+    assert emulator.calls("DescribeBackupTasks") == (ATTEMPTS if error else 1)
     if error:
-        service.clear_faults()
-        service.add_fault(**fault, action="DescribeBackupTasks", times=None)
+        emulator.clear_faults()
+        emulator.add_fault(**fault, action="DescribeBackupTasks", times=None)
         with pytest.raises(error):
             read()
-        assert service.calls("DescribeBackupTasks") == 2 * ATTEMPTS
+        assert emulator.calls("DescribeBackupTasks") == 2 * ATTEMPTS
 
 
-def test_waits_between_attempts_grow_and_are_jittered(service, hook):
+def test_waits_between_attempts_grow_and_are_jittered(emulator, hook):
     waits = []
     hook.clock = replace(hook.clock, sleep=waits.append)
-    service.add_fault("error", status=503, action="DescribeBackupTasks", times=None)
+    emulator.add_fault("error", status=503, action="DescribeBackupTasks", times=None)
     with pytest.raises(DdsServiceError):
         hook.describe_backup_tasks(REPLICA)
     assert len(waits) == ATTEMPTS - 1
     assert all(0 <= wait <= 0.5 * 2**number for number, wait in enumerate(waits))
 
 
-def test_wait_the_service_asks_for_is_kept(service, hook):
+def test_wait_the_service_asks_for_is_kept(emulator, hook):
     waits = []
     hook.clock = replace(hook.clock, sleep=waits.append)
-    service.add_fault("throttle", action="DescribeBackupTasks", retry_after_ms=7000)
+    emulator.add_fault("throttle", action="DescribeBackupTasks", retry_after_ms=7000)
     hook.describe_backup_tasks(REPLICA)
     assert waits[0] >= 7
 
@@ -428,16 +428,16 @@ def test_wait_the_service_asks_for_is_kept(service, hook):
 class TestPace:
     """All hooks of a process that call the same account and region share one pace."""
 
-    def test_many_calls_follow_each_other_at_the_pace_of_the_connection(self, service, connect, clock):
+    def test_many_calls_follow_each_other_at_the_pace_of_the_connection(self, emulator, connect, clock):
         begin = clock.now
         hook, another = connect({"calls_per_second": 10}), connect({"calls_per_second": 10})
         for _ in range(50):
             hook.describe_backup_tasks(REPLICA)
             another.describe_backup_tasks(REPLICA)
-        times = [request.time - begin for request in service.requests()]
+        times = [request.time - begin for request in emulator.requests()]
         assert times == pytest.approx([max(0, number - 4) / 10 for number in range(100)], abs=1e-4)
 
-    def test_the_most_cautious_of_two_connections_counts(self, service, connect, clock):
+    def test_the_most_cautious_of_two_connections_counts(self, emulator, connect, clock):
         begin = clock.now
         fast = connect({"calls_per_second": 1000})
         fast.describe_backup_tasks(REPLICA)
@@ -446,7 +446,7 @@ class TestPace:
             fast.describe_backup_tasks(REPLICA)
         assert clock.now - begin == pytest.approx(6, abs=0.01)
 
-    def test_another_region_has_a_pace_of_its_own(self, service, clock):
+    def test_another_region_has_a_pace_of_its_own(self, emulator, clock):
         begin = clock.now
         hooks = [DdsHook(region_id=region) for region in ("cn-hangzhou", "cn-beijing")]
         for hook in hooks:
@@ -455,7 +455,7 @@ class TestPace:
         assert clock.now == begin
 
     @pytest.mark.parametrize("way", ["sync", "async"])
-    def test_throttled_call_slows_the_others_down_until_they_have_recovered(self, service, clock, way):
+    def test_throttled_call_slows_the_others_down_until_they_have_recovered(self, emulator, clock, way):
         def calls(hook, count):
             began = clock.now
 
@@ -471,17 +471,17 @@ class TestPace:
 
         one, another = DdsHook(), DdsHook()
         assert calls(another, 205) == pytest.approx(10, abs=0.01)
-        service.add_fault("throttle")
+        emulator.add_fault("throttle")
         calls(one, 1)
         assert calls(another, 100) == pytest.approx(10, rel=0.1)
         clock.advance(60)
         assert calls(another, 205) == pytest.approx(10, abs=0.01)
 
     @pytest.mark.parametrize(("asked", "seconds"), [(45_000, 45), (3_600_000, MOST_PAUSE)])
-    def test_pause_that_the_service_asks_for_holds_for_all_but_not_for_ever(self, service, clock, asked, seconds):
+    def test_pause_that_the_service_asks_for_holds_for_all_but_not_for_ever(self, emulator, clock, asked, seconds):
         one, another = DdsHook(), DdsHook()
         another.describe_db_instance(REPLICA)
-        service.add_fault("throttle", action="DescribeBackupTasks", times=None, retry_after_ms=asked)
+        emulator.add_fault("throttle", action="DescribeBackupTasks", times=None, retry_after_ms=asked)
         began = clock.now
         with pytest.raises(DdsThrottledError):
             one.describe_backup_tasks(REPLICA)
@@ -489,7 +489,7 @@ class TestPace:
         another.describe_db_instance(REPLICA)
         assert clock.now - began == pytest.approx(seconds, abs=0.01)
 
-    def test_sts_that_is_throttled_slows_no_call_of_the_service(self, service, hook):
+    def test_sts_that_is_throttled_slows_no_call_of_the_service(self, emulator, hook):
         limiter, clock = hook._load().limiter, hook.clock.monotonic
         for action, paused in (("AssumeRole", False), ("DescribeRegions", True)):
             error = DdsThrottledError("", action=action)
@@ -497,7 +497,7 @@ class TestPace:
             options["after"](SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
             assert (limiter.pace.resumes_at > clock()) is paused
 
-    def test_look_stands_in_line_once(self, service, clock, monkeypatch):
+    def test_look_stands_in_line_once(self, emulator, clock, monkeypatch):
         async def at_once(_, work):
             return work()
 
@@ -519,11 +519,11 @@ class TestPace:
             await asyncio.gather(*[look() for _ in range(100)])
 
         asyncio.run(together())
-        actions = [request.action for request in service.requests()]
+        actions = [request.action for request in emulator.requests()]
         assert len(actions) == 1 + 3 * 100
         assert actions.index("DescribeBackups") < 50
 
-    def test_look_that_stands_in_line_past_the_deadline_ends_the_wait_and_says_so(self, service, clock):
+    def test_look_that_stands_in_line_past_the_deadline_ends_the_wait_and_says_so(self, emulator, clock):
         async def at_once(_):
             pass
 
@@ -542,9 +542,9 @@ class TestPace:
         assert ending["outcome"] == "timed_out"
         assert "was not good at its deadline" in ending["text"]
         assert "raise calls_per_second" in ending["text"]
-        assert service.requests() == []
+        assert emulator.requests() == []
 
-    def test_create_does_not_stand_in_line_behind_reads(self, service, clock, monkeypatch):
+    def test_create_does_not_stand_in_line_behind_reads(self, emulator, clock, monkeypatch):
         order = []
         original = Wire.send
 
@@ -582,16 +582,16 @@ class TestPace:
     ],
     ids=lambda fault: fault["kind"],
 )
-def test_create_is_never_repeated_when_it_may_have_been_executed(service, hook, fault):
-    service.add_fault(**fault, action="CreateBackup", times=None)
+def test_create_is_never_repeated_when_it_may_have_been_executed(emulator, hook, fault):
+    emulator.add_fault(**fault, action="CreateBackup", times=None)
     with pytest.raises((DdsServiceError, DdsResponseError, DdsTransportError)):
         hook.create_backup(REPLICA)
-    assert service.calls("CreateBackup") == 1
+    assert emulator.calls("CreateBackup") == 1
 
 
-def test_read_timeout_says_that_the_request_was_sent(service, connect):
+def test_read_timeout_says_that_the_request_was_sent(emulator, connect):
     hook = connect({"read_timeout": 0.2})
-    service.add_fault("hang", action="CreateBackup", seconds=None)
+    emulator.add_fault("hang", action="CreateBackup", seconds=None)
     with pytest.raises(DdsTransportError, match=r"not answered within read_timeout \(0.2 s\)") as caught:
         hook.create_backup(REPLICA)
     assert caught.value.request_sent is True
@@ -606,32 +606,32 @@ def test_read_timeout_says_that_the_request_was_sent(service, connect):
         ("InvalidSecurityToken.Expired", 400, DdsAccessDeniedError, "has expired"),
     ],
 )
-def test_error_carries_its_facts_and_the_fix(service, hook, code, status, error, advice):
-    service.add_fault("error", code=code, status=status, message="Said so.", action="DescribeBackupTasks", times=None)
+def test_error_carries_its_facts_and_the_fix(emulator, hook, code, status, error, advice):
+    emulator.add_fault("error", code=code, status=status, message="Said so.", action="DescribeBackupTasks", times=None)
     with pytest.raises(error, match=advice) as caught:
         hook.describe_backup_tasks(REPLICA)
     raised = caught.value
     assert (raised.action, raised.code, raised.http_status) == ("DescribeBackupTasks", code, status)
     assert (raised.db_instance_id, raised.message) == (REPLICA, "Said so.")
-    assert raised.request_id == service.requests()[-1].request_id
+    assert raised.request_id == emulator.requests()[-1].request_id
     assert raised.request_id in str(raised)
-    assert service.calls("DescribeBackupTasks") == 1
+    assert emulator.calls("DescribeBackupTasks") == 1
 
 
-def test_second_backup_is_refused_by_the_service(service, hook):
+def test_second_backup_is_refused_by_the_service(emulator, hook):
     hook.create_backup(REPLICA)
     with pytest.raises(DdsBackupRunningError):
         hook.create_backup(REPLICA)
 
 
 @pytest.mark.parametrize("reading", ["error", "empty"])
-def test_unknown_instance_is_not_found_however_the_service_says_it(service, hook, reading):
-    service.service.readings = Readings(unknown_instance_attribute=reading)
+def test_unknown_instance_is_not_found_however_the_service_says_it(emulator, hook, reading):
+    emulator.service.readings = Readings(unknown_instance_attribute=reading)
     with pytest.raises(DdsNotFoundError, match="dds-nowhere"):
         hook.describe_db_instance("dds-nowhere")
 
 
-def test_tls_with_an_authority_of_ones_own(tls_service, tmp_path, monkeypatch, service):
+def test_tls_with_an_authority_of_ones_own(tls_service, tmp_path, monkeypatch, emulator):
     emulator, authority = tls_service
 
     def hook_with(**extra):
@@ -661,44 +661,44 @@ def tls_service(clock, tmp_path):
 class TestTestConnection:
     """The test button: facts, or the reason and the fix; never a secret."""
 
-    def test_says_where_and_how_it_got_through(self, service, hook):
+    def test_says_where_and_how_it_got_through(self, emulator, hook):
         ok, message = hook.test_connection()
         assert ok
-        assert f"127.0.0.1:{service.port} (region cn-hangzhou)" in message
+        assert f"127.0.0.1:{emulator.port} (region cn-hangzhou)" in message
         assert "authenticated by access_key" in message
-        assert service.requests()[-1].request_id in message
-        assert service.access_key_secret not in message
+        assert emulator.requests()[-1].request_id in message
+        assert emulator.access_key_secret not in message
 
-    def test_key_without_permission_to_list_regions_has_proved_itself(self, service, hook):
-        service.add_fault("error", code="Forbidden.RAM", status=403, action="DescribeRegions")
+    def test_key_without_permission_to_list_regions_has_proved_itself(self, emulator, hook):
+        emulator.add_fault("error", code="Forbidden.RAM", status=403, action="DescribeRegions")
         ok, message = hook.test_connection()
         assert ok
         assert "may not call DescribeRegions" in message
 
-    def test_wrong_secret(self, service, connect):
+    def test_wrong_secret(self, emulator, connect):
         ok, message = connect(password="wrong-secret-of-mine").test_connection()
         assert not ok
         assert "Enter the pair again" in message
         assert "wrong-secret-of-mine" not in message
 
-    def test_unknown_key(self, service, connect):
+    def test_unknown_key(self, emulator, connect):
         ok, message = connect(login="LTAI-nobody").test_connection()
         assert not ok
         assert "InvalidAccessKeyId.NotFound" in message
 
-    def test_half_a_pair(self, service, connect):
+    def test_half_a_pair(self, emulator, connect):
         ok, message = connect(password="").test_connection()
         assert not ok
         assert "password (access_key_secret)" in message
-        assert service.requests() == []
+        assert emulator.requests() == []
 
-    def test_nobody_answers(self, service, connect):
-        service.stop()
+    def test_nobody_answers(self, emulator, connect):
+        emulator.stop()
         ok, message = connect().test_connection()
         assert not ok
         assert "no connection to 127.0.0.1" in message
 
-    def test_no_such_connection(self, service):
+    def test_no_such_connection(self, emulator):
         ok, message = DdsHook("no_such_connection").test_connection()
         assert not ok
         assert "no_such_connection" in message

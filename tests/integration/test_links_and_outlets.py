@@ -13,8 +13,7 @@ from airflow_provider_dds.api.models import DBInstance
 from airflow_provider_dds.exceptions import DdsBackupFailedError, DdsBackupOutcomeUnknownError, DdsConfigurationError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import INSTANCE_XCOM, DdsInstanceLink
-from tests.integration.conftest import REPLICA
-from tests.support.runner import Store
+from tests.support.runner import REPLICA, Store
 from tests.support.versions import AIRFLOW
 
 modes = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
@@ -49,8 +48,8 @@ def test_address_follows_from_site_kind_and_region(instance, region, console, ur
     assert console_url(DBInstance("dds-1", "Running", **instance), region, console) == url
 
 
-def test_site_of_the_connection_counts(service, monkeypatch):
-    connection = service.connection_dict()
+def test_site_of_the_connection_counts(emulator, monkeypatch):
+    connection = emulator.connection_dict()
     connection["extra"]["console"] = "international"
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
     assert DdsHook().console_url(DdsHook().describe_db_instance(REPLICA)).startswith(INTERNATIONAL)
@@ -61,8 +60,8 @@ def test_site_of_the_connection_counts(service, monkeypatch):
 
 
 @modes
-def test_sensor_stores_its_link_also_when_the_backup_failed(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, fail_at=30)
+def test_sensor_stores_its_link_also_when_the_backup_failed(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, fail_at=30)
     run = sensor(hook.create_backup(REPLICA), mode)
     with pytest.raises(DdsBackupFailedError):
         run.once()
@@ -70,7 +69,7 @@ def test_sensor_stores_its_link_also_when_the_backup_failed(service, hook, senso
 
 
 @pytest.mark.parametrize("waits", [False, True])
-def test_operator_stores_its_link(service, operator, waits):
+def test_operator_stores_its_link(emulator, operator, waits):
     run = operator("dds-demo-cluster", wait_for_completion=waits)
     run.once()
     assert run.ti.xcoms[INSTANCE_XCOM] == f"{CHINA}/sharding/cn-hangzhou/instances/dds-demo-cluster/basicInfo"
@@ -82,7 +81,7 @@ def test_both_carry_the_link(operator, sensor):
 
 
 @modes
-def test_event_of_an_outlet_of_the_sensor_carries_the_facts(service, hook, sensor, mode, monkeypatch):
+def test_event_of_an_outlet_of_the_sensor_carries_the_facts(emulator, hook, sensor, mode, monkeypatch):
     asset, events = Asset("backups"), {}
     run = sensor(hook.create_backup(REPLICA), mode, outlets=[asset])
     events["backups"] = Event()
@@ -93,7 +92,7 @@ def test_event_of_an_outlet_of_the_sensor_carries_the_facts(service, hook, senso
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_event_of_an_outlet_of_the_operator_carries_what_it_knows(service, operator, monkeypatch, deferrable):
+def test_event_of_an_outlet_of_the_operator_carries_what_it_knows(emulator, operator, monkeypatch, deferrable):
     for waits in (False, True):
         asset, events = Asset("backups"), {"backups": Event()}
         run = operator(outlets=[asset], wait_for_completion=waits, deferrable=deferrable)
@@ -114,10 +113,12 @@ def _by_name(events):
     return ByAsset()
 
 
-def test_unknown_outcome_without_a_record_is_not_retried(service, operator):
+def test_unknown_outcome_without_a_record_is_not_retried(emulator, operator):
     """A retry could not know of the request and would make a second backup."""
-    service.add_fault("reset_after", action="CreateBackup")
-    service.add_fault("error", code="ServiceUnavailable", status=503, action="DescribeBackupTasks", after=1, times=None)
+    emulator.add_fault("reset_after", action="CreateBackup")
+    emulator.add_fault(
+        "error", code="ServiceUnavailable", status=503, action="DescribeBackupTasks", after=1, times=None
+    )
     run = operator(durable=False)
     with pytest.raises(DdsBackupOutcomeUnknownError) as caught:
         run.once()
@@ -125,9 +126,11 @@ def test_unknown_outcome_without_a_record_is_not_retried(service, operator):
     run = operator()
     run.store = Store()
     run.clock.advance(4000)
-    service.clear_faults()
-    service.add_fault("reset_after", action="CreateBackup")
-    service.add_fault("error", code="ServiceUnavailable", status=503, action="DescribeBackupTasks", after=1, times=None)
+    emulator.clear_faults()
+    emulator.add_fault("reset_after", action="CreateBackup")
+    emulator.add_fault(
+        "error", code="ServiceUnavailable", status=503, action="DescribeBackupTasks", after=1, times=None
+    )
     with pytest.raises(DdsBackupOutcomeUnknownError) as caught:
         run.once()
     assert not isinstance(caught.value, AirflowFailException)
@@ -141,12 +144,12 @@ def refuse(*_, **__):
 
 
 @modes
-def test_sensor_whose_link_and_inputs_cannot_be_written_ends_as_ever(service, hook, sensor, mode, logged):
+def test_sensor_whose_link_and_inputs_cannot_be_written_ends_as_ever(emulator, hook, sensor, mode, logged):
     run = sensor(hook.create_backup(REPLICA), mode)
     run.ti.xcom_push = refuse
     assert run.once()["status"] == "Success"
     assert "The link could not be written (OSError: the XCom backend is away)" in logged()
-    service.service.next_job(REPLICA, fail_at=30)
+    emulator.service.next_job(REPLICA, fail_at=30)
     run = sensor(hook.create_backup(REPLICA), mode)
     run.ti.xcom_push = refuse
     with pytest.raises(DdsBackupFailedError):
@@ -154,14 +157,14 @@ def test_sensor_whose_link_and_inputs_cannot_be_written_ends_as_ever(service, ho
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_operator_whose_xcoms_cannot_be_written_returns_its_job(service, operator, deferrable):
+def test_operator_whose_xcoms_cannot_be_written_returns_its_job(emulator, operator, deferrable):
     run = operator(wait_for_completion=True, deferrable=deferrable)
     run.ti.xcom_push = refuse
-    assert run.once() == service.service.jobs(REPLICA)[0].job_id
+    assert run.once() == emulator.service.jobs(REPLICA)[0].job_id
 
 
 @modes
-def test_outlet_whose_event_cannot_be_written_changes_no_verdict(service, hook, sensor, mode, monkeypatch, logged):
+def test_outlet_whose_event_cannot_be_written_changes_no_verdict(emulator, hook, sensor, mode, monkeypatch, logged):
     run = sensor(hook.create_backup(REPLICA), mode, outlets=[Asset("backups")])
     original = run.context
     monkeypatch.setattr(run, "context", lambda: {**original(), "outlet_events": NoEvents()})
@@ -172,7 +175,7 @@ def test_outlet_whose_event_cannot_be_written_changes_no_verdict(service, hook, 
 @pytest.mark.skipif(AIRFLOW < (3, 0), reason="this Airflow has no references to assets (3.0 and later)")
 @modes
 @pytest.mark.parametrize("by", [{"name": "backups"}, {"uri": "x://backups"}], ids=str)
-def test_outlet_given_by_reference_gets_the_facts(service, hook, sensor, mode, by, monkeypatch):
+def test_outlet_given_by_reference_gets_the_facts(emulator, hook, sensor, mode, by, monkeypatch):
     context = import_module("airflow.sdk.execution_time.context")
     asset, events = Asset(name="backups", uri="x://backups"), context.OutletEventAccessors()
     monkeypatch.setattr(context._AssetRefResolutionMixin, "_get_asset_from_db", lambda *_, **__: asset, raising=False)
@@ -183,7 +186,7 @@ def test_outlet_given_by_reference_gets_the_facts(service, hook, sensor, mode, b
     assert events[asset].extra == facts
 
 
-def test_alias_gets_no_facts_and_the_log_says_so(service, hook, sensor, monkeypatch, logged):
+def test_alias_gets_no_facts_and_the_log_says_so(emulator, hook, sensor, monkeypatch, logged):
     alias = AssetAlias("any_backup")
     run = sensor(hook.create_backup(REPLICA), "poke", outlets=[alias])
     original = run.context

@@ -34,9 +34,9 @@ from airflow_provider_dds.creating.attempt import Attempt
 from airflow_provider_dds.creating.record import Backoff, CreateRecord
 from airflow_provider_dds.emulator import Emulator, Role
 from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger, DdsBackupTrigger, DdsInstanceFreeTrigger
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import Moved
 from tests.support.package import TRIGGERS
+from tests.support.runner import REPLICA
 from tests.support.tls import make_certificate
 from tests.support.versions import needs_rendering_in_the_triggerer
 

@@ -41,7 +41,7 @@ class Workers:
 
 
 @pytest.fixture
-def workers(service, clock, monkeypatch):
+def workers(emulator, clock, monkeypatch):
     """Give each worker a pace of its own, as another process has, and the account one call a second."""
     played = Workers(clock)
     original = hook_module.DdsHook.__init__
@@ -52,22 +52,22 @@ def workers(service, clock, monkeypatch):
 
     monkeypatch.setattr(hook_module.DdsHook, "__init__", of_a_worker)
     monkeypatch.setattr(sending, "limiter_for", lambda settings: Limiter(settings.calls_per_second))
-    service.service.readings = Readings(calls_per_second=1)
-    monkeypatch.setattr(service._box, "quota", Quota(clock))
+    emulator.service.readings = Readings(calls_per_second=1)
+    monkeypatch.setattr(emulator._box, "quota", Quota(clock))
     return played
 
 
 @pytest.mark.parametrize("wait_for_completion", [False, True])
 def test_operators_that_begin_together_all_make_their_backup(
-    service, operator, clock, workers, monkeypatch, wait_for_completion
+    emulator, operator, clock, workers, monkeypatch, wait_for_completion
 ):
     made, began = {}, clock.now
     for number in range(WORKERS):
-        connection = json.loads(service.connection_json())
+        connection = json.loads(emulator.connection_json())
         connection["extra"]["read_timeout"] = 30 + number  # what settings share they would share here, too
         monkeypatch.setenv(f"AIRFLOW_CONN_WORKER_{number}", json.dumps(connection))
         instance_id = f"dds-of-worker-{number}"
-        service.service.add_instance(instance_id)
+        emulator.service.add_instance(instance_id)
         run = operator(instance_id, dds_conn_id=f"worker_{number}", wait_for_completion=wait_for_completion)
         original = run.set_up_worker
         run.set_up_worker = lambda worker, original=original: (
@@ -76,8 +76,8 @@ def test_operators_that_begin_together_all_make_their_backup(
         )
         workers.begin(lambda run=run, instance_id=instance_id: made.update({instance_id: run.once()}))
     workers.go_on()
-    jobs = {each.job.instance_id: each.job_id for each in service.service.jobs()}
+    jobs = {each.job.instance_id: each.job_id for each in emulator.service.jobs()}
     assert made == jobs
     assert len(jobs) == WORKERS
-    assert any(request.code == "Throttling.User" for request in service.requests())
+    assert any(request.code == "Throttling.User" for request in emulator.requests())
     assert clock.now - began < 1800

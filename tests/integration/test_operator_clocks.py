@@ -10,8 +10,8 @@ from airflow_provider_dds.creating.evidence import SKEW_ALLOWANCE
 from airflow_provider_dds.creating.record import RECORD_KEY
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import DdsBackupOutcomeUnknownError
-from tests.integration.conftest import REPLICA
-from tests.integration.test_operator import backups, both_waits, in_doubt
+from tests.support.creates import backups, both_waits, in_doubt
+from tests.support.runner import REPLICA
 from tests.support.versions import needs_task_state_store
 
 SKEWS = [-840, -300, -90, 90, 300, 840]
@@ -24,48 +24,48 @@ every_kind = pytest.mark.parametrize(
 @skewed
 @every_kind
 @pytest.mark.parametrize("fault", ["reset_after", "reset_before"])
-def test_lost_answer_makes_no_second_backup(service, operator, instance_id, skew, fault):
-    service.service.skew = skew
-    service.add_fault(fault, action="CreateBackup")
+def test_lost_answer_makes_no_second_backup(emulator, operator, instance_id, skew, fault):
+    emulator.service.skew = skew
+    emulator.add_fault(fault, action="CreateBackup")
     job_id = operator(instance_id, deferrable=skew > 0).once()
-    assert [each.job_id for each in backups(service, instance_id)] == [job_id]
+    assert [each.job_id for each in backups(emulator, instance_id)] == [job_id]
 
 
 @skewed
-def test_own_running_backup_does_not_explain_a_refusal(service, operator, skew):
+def test_own_running_backup_does_not_explain_a_refusal(emulator, operator, skew):
     """It shows only after the next request was refused because of it."""
-    service.service.skew = skew
-    service.service.readings = Readings(new_row_delay_seconds=200, history="hidden")
-    service.add_fault("reset_after", action="CreateBackup")
+    emulator.service.skew = skew
+    emulator.service.readings = Readings(new_row_delay_seconds=200, history="hidden")
+    emulator.add_fault("reset_after", action="CreateBackup")
     job_id = operator().once()
-    assert [each.job_id for each in backups(service)] == [job_id]
+    assert [each.job_id for each in backups(emulator)] == [job_id]
 
 
 @skewed
 @both_waits
-def test_automatic_backup_that_runs_explains_a_refusal(service, operator, skew, deferrable):
-    service.service.skew = skew
-    service.add_fault("reset_before", action="CreateBackup")
-    service.service.next_job(REPLICA, seconds=600)
-    service.service.start_automatic_backup(REPLICA)
-    assert operator(deferrable=deferrable).once() == backups(service)[0].job_id
+def test_automatic_backup_that_runs_explains_a_refusal(emulator, operator, skew, deferrable):
+    emulator.service.skew = skew
+    emulator.add_fault("reset_before", action="CreateBackup")
+    emulator.service.next_job(REPLICA, seconds=600)
+    emulator.service.start_automatic_backup(REPLICA)
+    assert operator(deferrable=deferrable).once() == backups(emulator)[0].job_id
 
 
 @skewed
 @pytest.mark.parametrize("ago", [301, 600, SKEW_ALLOWANCE - 10, 2 * SKEW_ALLOWANCE])
-def test_backup_from_before_the_request_is_not_taken_for_its_own(service, operator, hook, clock, skew, ago):
-    service.service.skew = skew
+def test_backup_from_before_the_request_is_not_taken_for_its_own(emulator, operator, hook, clock, skew, ago):
+    emulator.service.skew = skew
     earlier = hook.create_backup(REPLICA)
     clock.advance(ago)
-    service.add_fault("reset_before", action="CreateBackup")
+    emulator.add_fault("reset_before", action="CreateBackup")
     assert operator().once() != earlier
-    assert len(backups(service)) == 2
+    assert len(backups(emulator)) == 2
 
 
 @needs_task_state_store
 @skewed
-def test_two_that_fit_are_told_apart_by_nobody(service, operator, hook, clock, skew):
-    service.service.skew = skew
+def test_two_that_fit_are_told_apart_by_nobody(emulator, operator, hook, clock, skew):
+    emulator.service.skew = skew
     run = operator()
     run.store[RECORD_KEY] = in_doubt(clock.now).to_json()
     first = hook.create_backup(REPLICA)
@@ -73,13 +73,13 @@ def test_two_that_fit_are_told_apart_by_nobody(service, operator, hook, clock, s
     second = hook.create_backup(REPLICA)
     with pytest.raises(DdsBackupOutcomeUnknownError, match=f"job {first}; job {second}"):
         run.retry()
-    assert service.calls("CreateBackup") == 2
+    assert emulator.calls("CreateBackup") == 2
 
 
 @pytest.mark.parametrize("jump", [-3600, -600, 600, 3600])
-def test_clock_that_jumps_while_a_lost_answer_is_settled_makes_no_second_backup(service, operator, clock, jump):
-    service.service.readings = Readings(new_row_delay_seconds=60)
-    service.add_fault("reset_after", action="CreateBackup")
+def test_clock_that_jumps_while_a_lost_answer_is_settled_makes_no_second_backup(emulator, operator, clock, jump):
+    emulator.service.readings = Readings(new_row_delay_seconds=60)
+    emulator.add_fault("reset_after", action="CreateBackup")
     jumps = []
     run = operator(timeout=4 * 3600)
     set_up = run.set_up_worker
@@ -96,5 +96,5 @@ def test_clock_that_jumps_while_a_lost_answer_is_settled_makes_no_second_backup(
         worker.clock = replace(worker.clock, now=lambda: clock.now + sum(jumps), sleep=sleeping)
 
     run.set_up_worker = jumping
-    assert run.once() == backups(service)[0].job_id
-    assert len(backups(service)) == 1
+    assert run.once() == backups(emulator)[0].job_id
+    assert len(backups(emulator)) == 1

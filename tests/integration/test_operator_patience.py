@@ -22,9 +22,9 @@ from airflow_provider_dds.operators.completion import BACKUP_XCOM
 from airflow_provider_dds.triggers.dds import DdsInstanceFreeTrigger
 from airflow_provider_dds.triggers.deferral import LAST_POLL_SECONDS
 from airflow_provider_dds.waiting import watch
-from tests.integration.conftest import REPLICA
-from tests.integration.test_changed_connection import NEW, Account
-from tests.integration.test_operator import backups, both_waits
+from tests.support.accounts import NEW, Account
+from tests.support.creates import backups, both_waits
+from tests.support.runner import REPLICA
 
 SECONDS = 900.0
 TROUBLE = {
@@ -40,8 +40,8 @@ KINDS = [REPLICA, "dds-demo-local", "dds-demo-cluster", "dds-demo-sharded"]
 class Trouble:
     """Spoils all calls for some seconds from the n-th on, on the moved clock."""
 
-    def __init__(self, service, clock, monkeypatch):
-        self.service, self.clock, self.calls = service, clock, 0
+    def __init__(self, emulator, clock, monkeypatch):
+        self.service, self.clock, self.calls = emulator, clock, 0
         self.first, self.fault, self.until, self.seconds = None, {}, None, SECONDS
         send, advance = sending.send, clock.advance
 
@@ -67,13 +67,13 @@ class Trouble:
 
 
 @pytest.fixture
-def trouble(service, clock, monkeypatch):
-    return Trouble(service, clock, monkeypatch)
+def trouble(emulator, clock, monkeypatch):
+    return Trouble(emulator, clock, monkeypatch)
 
 
-def story(operator, service, deferrable, wait_for_completion, instance_id):
+def story(operator, emulator, deferrable, wait_for_completion, instance_id):
     """Run the operator while an automatic backup holds the instance, so that every kind of its calls is made."""
-    service.service.start_automatic_backup(instance_id)
+    emulator.service.start_automatic_backup(instance_id)
     run = operator(
         instance_id,
         deferrable=deferrable,
@@ -91,71 +91,71 @@ def story(operator, service, deferrable, wait_for_completion, instance_id):
     [("429", True), ("503 after", True), ("503 before", False), ("lost", False), ("unreadable", False)],
 )
 def test_trouble_at_every_single_call_is_waited_out(
-    service, operator, clock, trouble, fault, deferrable, wait_for_completion
+    emulator, operator, clock, trouble, fault, deferrable, wait_for_completion
 ):
     instance_id = REPLICA
-    story(operator, service, deferrable, wait_for_completion, instance_id)
+    story(operator, emulator, deferrable, wait_for_completion, instance_id)
     calls = trouble.calls
     assert calls > 10
     for call in range(1, calls + 1):
         clock.advance(2_000)
-        before, began = len(backups(service, instance_id)), clock.now
+        before, began = len(backups(emulator, instance_id)), clock.now
         trouble.begins_at(call, TROUBLE[fault])
-        _, job_id = story(operator, service, deferrable, wait_for_completion, instance_id)
-        assert [each.job_id for each in backups(service, instance_id)[before:]] == [job_id], f"call {call}"
+        _, job_id = story(operator, emulator, deferrable, wait_for_completion, instance_id)
+        assert [each.job_id for each in backups(emulator, instance_id)[before:]] == [job_id], f"call {call}"
         assert trouble.until is None, f"call {call} was not met"
         assert clock.now - began < 3_000
 
 
 @pytest.mark.parametrize("instance_id", KINDS[1:])
 @pytest.mark.parametrize("fault", ["429", "503 after"])
-def test_trouble_is_waited_out_on_every_kind_of_instance(service, operator, clock, trouble, fault, instance_id):
-    story(operator, service, True, False, instance_id)
+def test_trouble_is_waited_out_on_every_kind_of_instance(emulator, operator, clock, trouble, fault, instance_id):
+    story(operator, emulator, True, False, instance_id)
     for call in range(1, trouble.calls + 1):
         clock.advance(2_000)
-        before = len(backups(service, instance_id))
+        before = len(backups(emulator, instance_id))
         trouble.begins_at(call, TROUBLE[fault])
-        _, job_id = story(operator, service, True, False, instance_id)
-        assert len(backups(service, instance_id)) == before + 1, f"call {call}"
+        _, job_id = story(operator, emulator, True, False, instance_id)
+        assert len(backups(emulator, instance_id)) == before + 1, f"call {call}"
         assert job_id
 
 
 @both_waits
-def test_trouble_while_a_lost_answer_is_settled_is_waited_out(service, operator, clock, trouble, deferrable):
-    service.service.readings = Readings(new_row_delay_seconds=45)
-    service.add_fault("reset_after", action="CreateBackup")
+def test_trouble_while_a_lost_answer_is_settled_is_waited_out(emulator, operator, clock, trouble, deferrable):
+    emulator.service.readings = Readings(new_row_delay_seconds=45)
+    emulator.add_fault("reset_after", action="CreateBackup")
     operator(deferrable=deferrable).once()
     calls = trouble.calls
     for call in range(1, calls + 1):
         clock.advance(2_000)
-        before = len(backups(service))
-        service.add_fault("reset_after", action="CreateBackup")
+        before = len(backups(emulator))
+        emulator.add_fault("reset_after", action="CreateBackup")
         trouble.begins_at(call, TROUBLE["503 before"])
         job_id = operator(deferrable=deferrable, timeout=20_000).once()
-        assert [each.job_id for each in backups(service)[before:]] == [job_id], f"call {call}"
+        assert [each.job_id for each in backups(emulator)[before:]] == [job_id], f"call {call}"
 
 
 @both_waits
 @pytest.mark.parametrize("fault", TROUBLE)
-def test_trouble_without_end_ends_at_the_deadline(service, operator, clock, trouble, fault, deferrable):
+def test_trouble_without_end_ends_at_the_deadline(emulator, operator, clock, trouble, fault, deferrable):
     began = clock.now
     trouble.seconds = 1e9
     trouble.begins_at(1, TROUBLE[fault])
     with pytest.raises(DdsTimeoutError, match="the service could not be asked: DescribeDBInstanceAttribute"):
         operator(deferrable=deferrable).once()
     assert 3600 <= clock.now - began <= 3600 + 31
-    assert backups(service) == []
+    assert backups(emulator) == []
 
 
 @both_waits
-def test_trouble_without_end_after_the_request_names_the_request_at_the_deadline(service, operator, clock, deferrable):
-    service.add_fault("reset_after", action="CreateBackup")
-    service.add_fault("error", status=503, action="DescribeDBInstanceAttribute", after=1, times=None)
+def test_trouble_without_end_after_the_request_names_the_request_at_the_deadline(emulator, operator, clock, deferrable):
+    emulator.add_fault("reset_after", action="CreateBackup")
+    emulator.add_fault("error", status=503, action="DescribeDBInstanceAttribute", after=1, times=None)
     with pytest.raises(DdsBackupOutcomeUnknownError, match=r"could not be asked: .*within timeout \(3600 s\)"):
         operator(deferrable=deferrable).once()
 
 
-def test_deferred_wait_for_the_service_holds_no_worker(service, operator, trouble):
+def test_deferred_wait_for_the_service_holds_no_worker(emulator, operator, trouble):
     trouble.seconds = 3000
     trouble.begins_at(1, TROUBLE["503 before"])
     run = operator(deferrable=True)
@@ -164,9 +164,9 @@ def test_deferred_wait_for_the_service_holds_no_worker(service, operator, troubl
     assert {path.rpartition(".")[2] for path, _ in run.deferrals} == {"DdsInstanceFreeTrigger"}
 
 
-def test_permanent_error_while_it_waits_is_raised_at_once(service, operator, clock):
-    service.service.start_automatic_backup(REPLICA)
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=3, times=None)
+def test_permanent_error_while_it_waits_is_raised_at_once(emulator, operator, clock):
+    emulator.service.start_automatic_backup(REPLICA)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", after=3, times=None)
     began = clock.now
     with pytest.raises(DdsAccessDeniedError):
         operator(deferrable=True).once()
@@ -178,31 +178,31 @@ def test_permanent_error_while_it_waits_is_raised_at_once(service, operator, clo
 
 @both_waits
 @pytest.mark.parametrize("kind", ["hidden backup on a local disk", "hidden task"])
-def test_refusal_that_nothing_explains_is_met_ever_more_rarely(service, operator, clock, deferrable, kind):
+def test_refusal_that_nothing_explains_is_met_ever_more_rarely(emulator, operator, clock, deferrable, kind):
     code = "OperationDenied.BackupJobExists" if "backup" in kind else "Task.Conflict"
-    service.add_fault("error", status=403, code=code, action="CreateBackup", times=None)
+    emulator.add_fault("error", status=403, code=code, action="CreateBackup", times=None)
     run = operator("dds-demo-local", deferrable=deferrable, timeout=4 * 3600, poke_interval=60)
     waits = []
 
     def over(seconds):
         waits.append(clock.now)
         if len(waits) and clock.now - began >= 3 * 3600:
-            service.clear_faults()
+            emulator.clear_faults()
 
     began = clock.now
     advance = clock.advance
     clock.advance = lambda seconds: over(seconds) or advance(seconds)
     run.once()
     clock.advance = advance
-    assert service.calls("CreateBackup") < 30
+    assert emulator.calls("CreateBackup") < 30
     assert run.starts < 30
     assert clock.now - began < 3 * 3600 + 2 * MOST_AFTER_REFUSAL
-    assert len(backups(service, "dds-demo-local")) == 1
+    assert len(backups(emulator, "dds-demo-local")) == 1
 
 
 @both_waits
-def test_busy_instance_is_told_at_warning_less_often_as_time_passes(service, operator, clock, deferrable, logged):
-    service.service.set_instance_status(REPLICA, "Restoring")
+def test_busy_instance_is_told_at_warning_less_often_as_time_passes(emulator, operator, clock, deferrable, logged):
+    emulator.service.set_instance_status(REPLICA, "Restoring")
     with pytest.raises(DdsTimeoutError, match="the instance is Restoring"):
         operator(deferrable=deferrable, timeout=4 * 3600).once()
     lines = [line for line in logged().splitlines() if "Waiting to back up" in line]
@@ -211,30 +211,32 @@ def test_busy_instance_is_told_at_warning_less_often_as_time_passes(service, ope
     assert "the instance is Restoring (CreateBackup was refused with IncorrectDBInstanceState" in lines[-1]
     assert "h" in lines[-1].partition(", for ")[2].partition(" so far")[0]
     assert "UTC at most" in lines[-1]
-    assert service.calls("CreateBackup") == 1
+    assert emulator.calls("CreateBackup") == 1
 
 
 @both_waits
 @pytest.mark.parametrize("word", ["Deleting", "Released", "Destroyed", "LockByExpiration"])
 @pytest.mark.parametrize("when", ["before", "while it waits"])
-def test_instance_that_does_not_come_back_fails_at_once_with_its_word(service, operator, clock, deferrable, word, when):
+def test_instance_that_does_not_come_back_fails_at_once_with_its_word(
+    emulator, operator, clock, deferrable, word, when
+):
     def doom():
         if word.startswith("Lock"):
-            service.service.instance(REPLICA).lock_mode = word
+            emulator.service.instance(REPLICA).lock_mode = word
         else:
-            service.service.set_instance_status(REPLICA, word)
+            emulator.service.set_instance_status(REPLICA, word)
 
     if when == "before":
         doom()
     else:
-        service.service.set_instance_status(REPLICA, "Rebooting")
+        emulator.service.set_instance_status(REPLICA, "Rebooting")
         advance = clock.advance
         clock.advance = lambda seconds: (doom() if clock.now > began + 200 else None, advance(seconds))[1]
     began = clock.now
     with pytest.raises(DdsInvalidRequestError, match=f"DescribeDBInstanceAttribute shows it as {word}"):
         operator(deferrable=deferrable).once()
     assert clock.now - began < 400
-    assert backups(service) == []
+    assert backups(emulator) == []
 
 
 def test_words_of_final_states_are_compared_in_any_case():
@@ -247,7 +249,7 @@ def test_words_of_final_states_are_compared_in_any_case():
 @both_waits
 @pytest.mark.parametrize("seconds", [0, 20, 1e9])
 def test_xcom_that_cannot_be_written_does_not_change_how_the_task_ends(
-    service, operator, clock, deferrable, seconds, logged
+    emulator, operator, clock, deferrable, seconds, logged
 ):
     run = operator(wait_for_completion=True, deferrable=deferrable)
     push, until = run.ti.xcom_push, clock.now + 300 + seconds
@@ -258,15 +260,15 @@ def test_xcom_that_cannot_be_written_does_not_change_how_the_task_ends(
         push(key, value)
 
     run.ti.xcom_push = failing
-    assert run.once() == backups(service)[0].job_id
+    assert run.once() == backups(emulator)[0].job_id
     assert (BACKUP_XCOM in run.ti.xcoms) is (seconds < 1e9)
     if seconds == 1e9:
         assert "XCom backup could not be written (ConnectionError: the bucket is gone)" in logged()
 
 
-def test_request_that_waits_for_its_turn_past_the_deadline_is_not_sent(service, operator, clock, monkeypatch):
+def test_request_that_waits_for_its_turn_past_the_deadline_is_not_sent(emulator, operator, clock, monkeypatch):
     """Five calls go at once, of which the request is the sixth; then the pace lets one out every hundred seconds."""
-    connection = json.loads(service.connection_json())
+    connection = json.loads(emulator.connection_json())
     connection["extra"] = {**connection["extra"], "calls_per_second": 0.01}
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
     another = DdsHook()
@@ -275,15 +277,15 @@ def test_request_that_waits_for_its_turn_past_the_deadline_is_not_sent(service, 
     with pytest.raises(DdsTimeoutError):
         operator(timeout=60).once()
     assert clock.now <= begun + 60 + LAST_POLL_SECONDS
-    assert service.calls("CreateBackup") == 0
+    assert emulator.calls("CreateBackup") == 0
 
 
 # --- the trigger ----------------------------------------------------------------------------------------------------
 
 
-def test_trigger_that_waits_for_a_free_instance_guards_its_last_poll(service, operator, clock, monkeypatch):
+def test_trigger_that_waits_for_a_free_instance_guards_its_last_poll(emulator, operator, clock, monkeypatch):
     """A poll that hangs must end before Airflow ends the deferral."""
-    service.service.start_automatic_backup(REPLICA)
+    emulator.service.start_automatic_backup(REPLICA)
     run = operator(deferrable=True, timeout=900)
     waited = []
     wait_for = asyncio.wait_for
@@ -299,10 +301,10 @@ def test_trigger_that_waits_for_a_free_instance_guards_its_last_poll(service, op
     assert all(each <= watch.LAST_POLL_SECONDS + 0.1 for each in waited)
 
 
-def test_poll_that_is_not_over_in_time_fires(service, operator, clock, monkeypatch):
+def test_poll_that_is_not_over_in_time_fires(emulator, operator, clock, monkeypatch):
     monkeypatch.setattr(DdsInstanceFreeTrigger, "last_poll", 0.05)
     run = operator(deferrable=True, timeout=900)
-    service.service.start_automatic_backup(REPLICA)
+    emulator.service.start_automatic_backup(REPLICA)
     run.once()
     _, kwargs = run.deferrals[0]
     trigger = DdsInstanceFreeTrigger(**{**kwargs, "deadline": clock.now - 1})
@@ -321,22 +323,22 @@ def test_poll_that_is_not_over_in_time_fires(service, operator, clock, monkeypat
 
 
 @both_waits
-def test_read_before_the_request_that_keeps_failing_is_tried_ever_more_rarely(service, operator, clock, deferrable):
+def test_read_before_the_request_that_keeps_failing_is_tried_ever_more_rarely(emulator, operator, clock, deferrable):
     """The poll for a free instance succeeds each time."""
-    service.add_fault("error", status=503, code="ServiceUnavailable", action="DescribeBackups", times=None)
+    emulator.add_fault("error", status=503, code="ServiceUnavailable", action="DescribeBackups", times=None)
     run = operator(deferrable=deferrable, timeout=3 * 3600, poke_interval=60)
     with pytest.raises(DdsTimeoutError, match=r"DescribeBackups (for \S+ )?failed with ServiceUnavailable"):
         run.once()
     assert run.starts < 60
-    assert service.calls("CreateBackup") == 0
+    assert emulator.calls("CreateBackup") == 0
 
 
-def test_adopts_a_running_backup_that_shows_only_later(service, operator):
-    service.service.readings = Readings(new_row_delay_seconds=100)
-    automatic = service.service.start_automatic_backup(REPLICA)
+def test_adopts_a_running_backup_that_shows_only_later(emulator, operator):
+    emulator.service.readings = Readings(new_row_delay_seconds=100)
+    automatic = emulator.service.start_automatic_backup(REPLICA)
     for deferrable in (False, True):
         assert operator(if_backup_running="adopt", deferrable=deferrable).once() == automatic
-    assert backups(service) == []
+    assert backups(emulator) == []
 
 
 # --- the connection -------------------------------------------------------------------------------------------------
@@ -345,7 +347,7 @@ def test_adopts_a_running_backup_that_shows_only_later(service, operator):
 @both_waits
 @pytest.mark.parametrize("begins", [0, 100, 310], ids=["before", "while it waits", "around the request"])
 def test_look_up_of_the_connection_that_fails_for_a_while_is_waited_out(
-    service, operator, clock, monkeypatch, deferrable, begins
+    emulator, operator, clock, monkeypatch, deferrable, begins
 ):
     original, began = BaseHook.get_connection.__func__, clock.now
 
@@ -359,16 +361,16 @@ def test_look_up_of_the_connection_that_fails_for_a_while_is_waited_out(
 
     monkeypatch.setattr(BaseHook, "get_connection", classmethod(get_connection))
     monkeypatch.setattr(BaseHook, "aget_connection", classmethod(aget_connection), raising=False)
-    service.service.start_automatic_backup(REPLICA)
-    assert operator(deferrable=deferrable).once() == backups(service)[0].job_id
-    assert len(backups(service)) == 1
+    emulator.service.start_automatic_backup(REPLICA)
+    assert operator(deferrable=deferrable).once() == backups(emulator)[0].job_id
+    assert len(backups(emulator)) == 1
 
 
 @both_waits
 @pytest.mark.parametrize("after", range(1, 14, 3))
-def test_key_that_is_rotated_at_any_call_is_read_again(service, operator, trouble, monkeypatch, deferrable, after):
+def test_key_that_is_rotated_at_any_call_is_read_again(emulator, operator, trouble, monkeypatch, deferrable, after):
     """The old one is refused from then on: at a read, at the request, in the wait for the backup."""
-    account = Account(service, monkeypatch)
+    account = Account(emulator, monkeypatch)
     begins_at, send = trouble.begins_at, sending.send
 
     def rotating(*args, **kwargs):
@@ -378,7 +380,7 @@ def test_key_that_is_rotated_at_any_call_is_read_again(service, operator, troubl
 
     begins_at(0, {})
     monkeypatch.setattr(sending, "send", rotating)
-    service.service.start_automatic_backup(REPLICA)
+    emulator.service.start_automatic_backup(REPLICA)
     job_id = operator(deferrable=deferrable, wait_for_completion=True, poke_interval=100).once()
-    assert [each.job_id for each in backups(service)] == [job_id]
-    assert {request.access_key_id for request in service.requests("CreateBackup")[-1:]} == {NEW.access_key_id}
+    assert [each.job_id for each in backups(emulator)] == [job_id]
+    assert {request.access_key_id for request in emulator.requests("CreateBackup")[-1:]} == {NEW.access_key_id}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import REPLICA
 from tests.support.outage import KINDS, LASTS, OutageClock
+from tests.support.runner import REPLICA
 from tests.support.versions import AirflowSensorTimeout
 
 if TYPE_CHECKING:
@@ -27,26 +27,26 @@ def clock() -> OutageClock:
     return OutageClock()
 
 
-def calls_of_a_wait(service: Emulator, wait: Callable[[], Any]) -> int:
+def calls_of_a_wait(emulator: Emulator, wait: Callable[[], Any]) -> int:
     """Return how many calls a wait makes that nothing disturbs."""
-    before = len(service.requests())
+    before = len(emulator.requests())
     wait()
-    return len(service.requests()) - before
+    return len(emulator.requests()) - before
 
 
 @modes
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("instance_id", [REPLICA, "dds-demo-cluster", "dds-demo-local"])
 def test_outage_at_any_call_is_waited_out(
-    service: Emulator, hook: Any, sensor: Any, clock: OutageClock, mode: str, kind: str, instance_id: str
+    emulator: Emulator, hook: Any, sensor: Any, clock: OutageClock, mode: str, kind: str, instance_id: str
 ) -> None:
     job_id = hook.create_backup(instance_id)
-    calls = calls_of_a_wait(service, lambda: sensor(job_id, mode, instance_id, **PLAN).once())
+    calls = calls_of_a_wait(emulator, lambda: sensor(job_id, mode, instance_id, **PLAN).once())
     assert calls > 4
     for first in range(calls):
-        service.reset()
+        emulator.reset()
         job_id = hook.create_backup(instance_id)
-        clock.strike(service, kind, first)
+        clock.strike(emulator, kind, first)
         assert sensor(job_id, mode, instance_id, **PLAN).once()["backup_job_id"] == job_id
         assert clock.began is not None
         assert clock.now > clock.began + LASTS
@@ -55,12 +55,12 @@ def test_outage_at_any_call_is_waited_out(
 @modes
 @pytest.mark.parametrize("kind", KINDS)
 def test_outage_that_outlasts_the_deadline_ends_at_it(
-    service: Emulator, hook: Any, sensor: Any, clock: OutageClock, mode: str, kind: str
+    emulator: Emulator, hook: Any, sensor: Any, clock: OutageClock, mode: str, kind: str
 ) -> None:
     for first in range(4):
-        service.reset()
+        emulator.reset()
         job_id, began = hook.create_backup(REPLICA), clock.now
-        clock.strike(service, kind, first)
+        clock.strike(emulator, kind, first)
         with pytest.raises(AirflowSensorTimeout, match=job_id):
             sensor(job_id, mode, **{**PLAN, "timeout": 900}).once()
         assert 900 <= clock.now - began <= 900 + 45
@@ -69,10 +69,10 @@ def test_outage_that_outlasts_the_deadline_ends_at_it(
 @modes
 @pytest.mark.parametrize("from_second", [0, 90, 290])
 def test_service_that_nobody_reaches_for_a_while_is_waited_out(
-    service: Emulator, hook: Any, sensor: Any, clock: OutageClock, mode: str, from_second: float
+    emulator: Emulator, hook: Any, sensor: Any, clock: OutageClock, mode: str, from_second: float
 ) -> None:
     job_id = hook.create_backup(REPLICA)
-    clock.agenda += [(clock.now + from_second, service.stop), (clock.now + from_second + LASTS, service.start)]
+    clock.agenda += [(clock.now + from_second, emulator.stop), (clock.now + from_second + LASTS, emulator.start)]
     clock.advance(0)
     assert sensor(job_id, mode, **PLAN).once()["backup_job_id"] == job_id
     assert not clock.agenda

@@ -28,14 +28,14 @@ def table() -> list[tuple[str, str, list[str]]]:
     return rows
 
 
-def limit(service, actions):
-    service.service.add_credential(Credential(service.access_key_id, service.access_key_secret, actions=actions))
+def limit(emulator, actions):
+    emulator.service.add_credential(Credential(emulator.access_key_id, emulator.access_key_secret, actions=actions))
 
 
-def play(service, who, instance, operator, sensor):
+def play(emulator, who, instance, operator, sensor):
     """Wait for a backup as the sensor does, or make one and wait as the operator does."""
     if who == "sensor":
-        sensor(service.service.start_automatic_backup(instance), db_instance_id=instance).once()
+        sensor(emulator.service.start_automatic_backup(instance), db_instance_id=instance).once()
     else:
         operator(instance, wait_for_completion=True).once()
 
@@ -45,28 +45,28 @@ def test_every_kind_of_instance_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(("who", "instance", "actions"), table())
-def test_actions_of_the_table_are_enough(who, instance, actions, service, operator, sensor) -> None:
-    limit(service, actions)
-    play(service, who, instance, operator, sensor)
+def test_actions_of_the_table_are_enough(who, instance, actions, emulator, operator, sensor) -> None:
+    limit(emulator, actions)
+    play(emulator, who, instance, operator, sensor)
 
 
 @pytest.mark.parametrize(("who", "kind"), [(who, kind) for who in ("sensor", "operator") for kind in KINDS])
-def test_each_action_of_the_table_is_needed_by_one_of_the_instances(who, kind, service, operator, sensor) -> None:
+def test_each_action_of_the_table_is_needed_by_one_of_the_instances(who, kind, emulator, operator, sensor) -> None:
     [actions] = {tuple(actions) for by, instance, actions in table() if by == who and instance in KINDS[kind]}
     for instance in KINDS[kind]:
-        play(service, who, instance, operator, sensor)
-    called = {request.action for request in service.requests()}
+        play(emulator, who, instance, operator, sensor)
+    called = {request.action for request in emulator.requests()}
     assert set(actions) <= called
 
 
-def test_test_button_takes_a_refusal_for_a_proof(service) -> None:
-    limit(service, ["CreateBackup"])
+def test_test_button_takes_a_refusal_for_a_proof(emulator) -> None:
+    limit(emulator, ["CreateBackup"])
     good, text = DdsHook().test_connection()
     assert good
     assert "DescribeRegions" in text
 
 
-def test_sensor_needs_no_permission_to_make_backups(service, operator) -> None:
-    limit(service, [action for who, _, actions in table() if who == "sensor" for action in actions])
+def test_sensor_needs_no_permission_to_make_backups(emulator, operator) -> None:
+    limit(emulator, [action for who, _, actions in table() if who == "sensor" for action in actions])
     with pytest.raises(DdsAccessDeniedError, match="CreateBackup"):
         operator().once()

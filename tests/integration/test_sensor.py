@@ -16,7 +16,7 @@ from airflow_provider_dds.exceptions import (
     DdsConfigurationError,
     DdsNotFoundError,
 )
-from tests.integration.conftest import REPLICA
+from tests.support.runner import REPLICA
 from tests.support.versions import (
     HAS_TASK_STATE_STORE,
     AirflowSensorTimeout,
@@ -29,7 +29,7 @@ every_mode = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"
 
 
 @every_mode
-def test_succeeds_when_the_job_is_finished_and_its_set_is_good(service, hook, sensor, mode):
+def test_succeeds_when_the_job_is_finished_and_its_set_is_good(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
     facts = sensor(job_id, mode).once()
     assert facts == json.loads(json.dumps(facts))
@@ -46,44 +46,44 @@ def test_succeeds_when_the_job_is_finished_and_its_set_is_good(service, hook, se
     }  # fmt: skip
 
 
-def test_result_is_the_same_in_all_modes(service, hook, sensor):
+def test_result_is_the_same_in_all_modes(emulator, hook, sensor):
     job_id = hook.create_backup(REPLICA)
     results = [sensor(job_id, mode).once() for mode in ("poke", "reschedule", "deferrable")]
     assert results[0] == results[1] == results[2]
 
 
 @every_mode
-def test_looks_once_every_interval_with_the_fixed_strategy(service, hook, sensor, mode):
+def test_looks_once_every_interval_with_the_fixed_strategy(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
     sensor(job_id, mode, poke_interval=60, poll_strategy="fixed").once()
-    looks = [request.time for request in service.requests("DescribeBackupTasks")]
+    looks = [request.time for request in emulator.requests("DescribeBackupTasks")]
     assert [late - early for early, late in itertools.pairwise(looks)] == [60] * (len(looks) - 1)
     assert len(looks) == 6
 
 
 @every_mode
-def test_backs_off_with_the_time_waited_up_to_max_wait(service, hook, sensor, mode):
+def test_backs_off_with_the_time_waited_up_to_max_wait(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
     sensor(job_id, mode, poke_interval=10, exponential_backoff=True, max_wait=60).once()
-    looks = [request.time for request in service.requests("DescribeBackupTasks")]
+    looks = [request.time for request in emulator.requests("DescribeBackupTasks")]
     spaces = [late - early for early, late in itertools.pairwise(looks)]
     assert spaces == sorted(spaces)
     assert spaces[0] == 10
     assert spaces[-1] == 60
 
 
-def spaces(service, run):
+def spaces(emulator, run):
     """Run a wait and return the seconds between its polls."""
-    seen = len(service.requests("DescribeBackupTasks"))
+    seen = len(emulator.requests("DescribeBackupTasks"))
     run.once()
-    looks = [request.time for request in service.requests("DescribeBackupTasks")[seen:]]
+    looks = [request.time for request in emulator.requests("DescribeBackupTasks")[seen:]]
     return [late - early for early, late in itertools.pairwise(looks)]
 
 
 @every_mode
-def test_looks_follow_the_progress_of_a_long_backup(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, seconds=7200)
-    found = spaces(service, sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600))
+def test_looks_follow_the_progress_of_a_long_backup(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, seconds=7200)
+    found = spaces(emulator, sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600))
     forgets = mode == "reschedule" and not HAS_TASK_STATE_STORE  # each process knows only the progress that it sees
     assert len(found) < (60 if forgets else 20)
     assert min(found) == 60
@@ -92,71 +92,71 @@ def test_looks_follow_the_progress_of_a_long_backup(service, hook, sensor, mode)
 
 
 @every_mode
-def test_looks_keep_to_max_wait_however_long_the_backup_takes(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, seconds=7200)
+def test_looks_keep_to_max_wait_however_long_the_backup_takes(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, seconds=7200)
     run = sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600, max_wait=300)
-    assert max(spaces(service, run)) == 300
+    assert max(spaces(emulator, run)) == 300
 
 
 @needs_task_state_store
 @pytest.mark.parametrize("strategy", POLL_STRATEGIES)
 @pytest.mark.parametrize("progress", ["percent", "absent", "nonsense"])
-def test_looks_are_the_same_in_all_modes(clock, service, hook, sensor, strategy, progress):
-    service.service.readings = Readings(progress=progress)
+def test_looks_are_the_same_in_all_modes(clock, emulator, hook, sensor, strategy, progress):
+    emulator.service.readings = Readings(progress=progress)
     found = []
     for mode in ("poke", "reschedule", "deferrable"):
         clock.advance(-clock.now % 100)
-        service.service.next_job(REPLICA, seconds=5000)
+        emulator.service.next_job(REPLICA, seconds=5000)
         run = sensor(hook.create_backup(REPLICA), mode, timeout=4 * 3600, poll_strategy=strategy)
-        found.append(spaces(service, run))
+        found.append(spaces(emulator, run))
     assert found[1] == pytest.approx(found[0])
     assert found[2] == pytest.approx(found[0])
     assert len(found[0]) > 3
 
 
 @every_mode
-def test_set_that_is_not_visible_yet_is_looked_for_each_interval(service, hook, sensor, mode):
-    service.service.readings = Readings(set_lag_seconds=300)
-    service.service.next_job(REPLICA, seconds=5000)
-    found = spaces(service, sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600))
+def test_set_that_is_not_visible_yet_is_looked_for_each_interval(emulator, hook, sensor, mode):
+    emulator.service.readings = Readings(set_lag_seconds=300)
+    emulator.service.next_job(REPLICA, seconds=5000)
+    found = spaces(emulator, sensor(hook.create_backup(REPLICA), mode, poke_interval=60, timeout=4 * 3600))
     assert found[-4:] == [60] * 4
 
 
-def test_reschedule_mode_without_a_store_still_follows_the_progress(service, hook, sensor):
-    service.service.next_job(REPLICA, seconds=7200)
+def test_reschedule_mode_without_a_store_still_follows_the_progress(emulator, hook, sensor):
+    emulator.service.next_job(REPLICA, seconds=7200)
     run = sensor(hook.create_backup(REPLICA), "reschedule", poke_interval=60, timeout=4 * 3600)
     run.store = None
-    found = spaces(service, run)
+    found = spaces(emulator, run)
     assert len(found) < 60
     assert min(found) == 60
 
 
 @every_mode
-def test_fails_without_retry_when_the_job_failed(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, fail_at=40)
+def test_fails_without_retry_when_the_job_failed(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, fail_at=40)
     job_id = hook.create_backup(REPLICA)
     with pytest.raises(DdsBackupFailedError, match=rf"Backup {job_id} of {REPLICA} failed .*DescribeBackupTasks \("):
         sensor(job_id, mode).once()
 
 
 @every_mode
-def test_fails_when_the_row_vanishes_and_the_set_is_failed(service, hook, sensor, mode):
-    service.service.readings = Readings(failed_job_status=None)
-    service.service.next_job(REPLICA, fail_at=40)
+def test_fails_when_the_row_vanishes_and_the_set_is_failed(emulator, hook, sensor, mode):
+    emulator.service.readings = Readings(failed_job_status=None)
+    emulator.service.next_job(REPLICA, fail_at=40)
     job_id = hook.create_backup(REPLICA)
     with pytest.raises(DdsBackupFailedError, match=r"set .* is Failed"):
         sensor(job_id, mode).once()
 
 
 @every_mode
-def test_succeeds_when_the_row_vanishes_and_the_set_is_good(service, hook, sensor, mode):
-    service.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
+def test_succeeds_when_the_row_vanishes_and_the_set_is_good(emulator, hook, sensor, mode):
+    emulator.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
     job_id = hook.create_backup(REPLICA)
     assert sensor(job_id, mode).once()["status"] == "Success"
 
 
 @every_mode
-def test_is_not_found_after_the_grace(service, hook, sensor, clock, mode):
+def test_is_not_found_after_the_grace(emulator, hook, sensor, clock, mode):
     began = clock.now
     with pytest.raises(DdsBackupNotFoundError, match=r"DescribeBackupTasks.*DescribeBackups"):
         sensor("999999", mode, not_found_grace=120).once()
@@ -164,8 +164,8 @@ def test_is_not_found_after_the_grace(service, hook, sensor, clock, mode):
 
 
 @every_mode
-def test_set_that_stays_invisible_is_taken_for_good_with_a_warning(service, hook, sensor, clock, mode, logged):
-    service.service.readings = Readings(set_lag_seconds=100_000)
+def test_set_that_stays_invisible_is_taken_for_good_with_a_warning(emulator, hook, sensor, clock, mode, logged):
+    emulator.service.readings = Readings(set_lag_seconds=100_000)
     job_id = hook.create_backup(REPLICA)
     began = clock.now
     facts = sensor(job_id, mode, confirm_timeout=240).once()
@@ -176,23 +176,23 @@ def test_set_that_stays_invisible_is_taken_for_good_with_a_warning(service, hook
 
 
 @every_mode
-def test_set_that_shows_late_is_waited_for(service, hook, sensor, mode):
-    service.service.readings = Readings(set_lag_seconds=200)
+def test_set_that_shows_late_is_waited_for(emulator, hook, sensor, mode):
+    emulator.service.readings = Readings(set_lag_seconds=200)
     job_id = hook.create_backup(REPLICA)
     assert sensor(job_id, mode).once()["backup_id"]
 
 
 @every_mode
-def test_without_confirmation_finished_is_enough(service, hook, sensor, mode):
-    service.service.readings = Readings(set_lag_seconds=100_000)
+def test_without_confirmation_finished_is_enough(emulator, hook, sensor, mode):
+    emulator.service.readings = Readings(set_lag_seconds=100_000)
     job_id = hook.create_backup(REPLICA)
     assert sensor(job_id, mode, confirm_backup_set=False).once()["status"] == "Finished"
-    assert service.calls("DescribeBackups") == 0
+    assert emulator.calls("DescribeBackups") == 0
 
 
 @every_mode
-def test_times_out_with_what_it_saw_and_never_retries(service, hook, sensor, clock, mode):
-    service.service.next_job(REPLICA, stuck_at=50)
+def test_times_out_with_what_it_saw_and_never_retries(emulator, hook, sensor, clock, mode):
+    emulator.service.next_job(REPLICA, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
     began = clock.now
     with pytest.raises(AirflowSensorTimeout, match=rf"Backup {job_id} of {REPLICA} was not good .*Backuping"):
@@ -201,8 +201,8 @@ def test_times_out_with_what_it_saw_and_never_retries(service, hook, sensor, clo
 
 
 @every_mode_that_remembers
-def test_unknown_status_is_waited_out_and_said_once(service, hook, sensor, mode, logged):
-    service.service.next_job(REPLICA, unknown_word="Pondering", unknown_at=10, stuck_at=50)
+def test_unknown_status_is_waited_out_and_said_once(emulator, hook, sensor, mode, logged):
+    emulator.service.next_job(REPLICA, unknown_word="Pondering", unknown_at=10, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
     with pytest.raises(AirflowSensorTimeout):
         sensor(job_id, mode, timeout=900).once()
@@ -227,131 +227,131 @@ def test_unknown_status_is_waited_out_and_said_once(service, hook, sensor, mode,
     ],
     ids=lambda fault: "-".join(str(value)[:20] for value in fault.values()),
 )
-def test_what_passes_is_waited_out(service, hook, sensor, mode, fault):
+def test_what_passes_is_waited_out(emulator, hook, sensor, mode, fault):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault(**fault, action="DescribeBackupTasks", times=12)
+    emulator.add_fault(**fault, action="DescribeBackupTasks", times=12)
     assert sensor(job_id, mode).once()["status"] == "Success"
-    assert service.calls("DescribeBackupTasks") > 12
+    assert emulator.calls("DescribeBackupTasks") > 12
 
 
 @every_mode
-def test_list_that_is_wrapped_is_read_all_the_same(service, hook, sensor, mode):
+def test_list_that_is_wrapped_is_read_all_the_same(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault("wrong_shape", times=None)
+    emulator.add_fault("wrong_shape", times=None)
     assert sensor(job_id, mode).once()["status"] == "Success"
 
 
 @every_mode
-def test_outage_until_the_deadline_times_out_with_the_last_error(service, hook, sensor, mode):
+def test_outage_until_the_deadline_times_out_with_the_last_error(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault("error", status=503, code="ServiceUnavailable", action="DescribeBackupTasks", times=None)
+    emulator.add_fault("error", status=503, code="ServiceUnavailable", action="DescribeBackupTasks", times=None)
     with pytest.raises(AirflowSensorTimeout, match=rf"{job_id} of {REPLICA}.*ServiceUnavailable.*Request id: [0-9A-F]"):
         sensor(job_id, mode, timeout=900).once()
 
 
 @every_mode
-def test_missing_permission_fails_at_once(service, hook, sensor, mode):
+def test_missing_permission_fails_at_once(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None, after=2)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None, after=2)
     with pytest.raises(DdsAccessDeniedError, match=rf"Backup {job_id} .*Allow the action dds:DescribeBackupTasks"):
         sensor(job_id, mode).once()
-    assert service.calls("DescribeBackupTasks") == 3
+    assert emulator.calls("DescribeBackupTasks") == 3
 
 
 @every_mode
-def test_unknown_instance_fails_at_once(service, sensor, mode):
+def test_unknown_instance_fails_at_once(emulator, sensor, mode):
     with pytest.raises(DdsNotFoundError, match="Check the instance id"):
         sensor("1", mode, db_instance_id="dds-nowhere").once()
 
 
 @every_mode
 @pytest.mark.parametrize("nothing", [None, "", "  ", "None", [], ["1", "2"]])
-def test_job_id_that_rendered_to_nothing_sends_nothing(service, sensor, mode, nothing):
+def test_job_id_that_rendered_to_nothing_sends_nothing(emulator, sensor, mode, nothing):
     with pytest.raises(DdsConfigurationError, match="backup_job_id"):
         sensor(nothing, mode).once()
     with pytest.raises(DdsConfigurationError, match="db_instance_id"):
         sensor("1", mode, db_instance_id=nothing).once()
-    assert service.requests() == []
+    assert emulator.requests() == []
 
 
 @every_mode
-def test_id_as_a_number_or_with_a_newline_is_the_same_id(service, hook, sensor, mode):
-    service.service.readings = Readings(row_id_type="int")
+def test_id_as_a_number_or_with_a_newline_is_the_same_id(emulator, hook, sensor, mode):
+    emulator.service.readings = Readings(row_id_type="int")
     job_id = hook.create_backup(REPLICA)
     assert sensor(f" {job_id}\n", mode).once()["backup_job_id"] == job_id
-    service.service.readings = Readings(trailing_newline=True)
+    emulator.service.readings = Readings(trailing_newline=True)
     job_id = hook.create_backup(REPLICA)
     assert sensor(int(job_id), mode).once()["backup_job_id"] == job_id
     assert sensor(float(job_id), mode).once()["backup_job_id"] == job_id
 
 
 @every_mode
-def test_rows_of_other_jobs_never_count(service, hook, sensor, clock, mode):
+def test_rows_of_other_jobs_never_count(emulator, hook, sensor, clock, mode):
     hook.create_backup(REPLICA)
     clock.advance(400)
-    service.service.readings = Readings(job_filter_in_tasks=False, job_filter_in_sets=False)
+    emulator.service.readings = Readings(job_filter_in_tasks=False, job_filter_in_sets=False)
     with pytest.raises(DdsBackupNotFoundError):
         sensor("424242", mode).once()
 
 
 @every_mode
-def test_soft_fail_skips_a_failed_backup_but_not_a_missing_permission(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, fail_at=40)
+def test_soft_fail_skips_a_failed_backup_but_not_a_missing_permission(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, fail_at=40)
     job_id = hook.create_backup(REPLICA)
     with pytest.raises(AirflowSkipException):
         sensor(job_id, mode, soft_fail=True).once()
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None)
     with pytest.raises(DdsAccessDeniedError):
         sensor(job_id, mode, soft_fail=True).once()
 
 
 @every_mode
-def test_soft_fail_skips_a_timeout(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, stuck_at=50)
+def test_soft_fail_skips_a_timeout(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, stuck_at=50)
     with pytest.raises(AirflowSkipException):
         sensor(hook.create_backup(REPLICA), mode, soft_fail=True, timeout=600).once()
 
 
 @every_mode
-def test_never_fail_skips_whatever_goes_wrong(service, hook, sensor, mode):
+def test_never_fail_skips_whatever_goes_wrong(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None, after=1)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None, after=1)
     with pytest.raises(AirflowSkipException):
         sensor(job_id, mode, never_fail=True).once()
 
 
 @every_mode
-def test_silent_fail_waits_on_after_what_would_end_the_wait(service, hook, sensor, mode, logged):
+def test_silent_fail_waits_on_after_what_would_end_the_wait(emulator, hook, sensor, mode, logged):
     job_id = hook.create_backup(REPLICA)
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=4, after=1)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=4, after=1)
     assert sensor(job_id, mode, silent_fail=True).once()["status"] == "Success"
     assert "Forbidden.RAM" in logged()
 
 
 @every_mode
-def test_silent_fail_ends_at_the_deadline_with_the_last_error(service, hook, sensor, clock, mode):
+def test_silent_fail_ends_at_the_deadline_with_the_last_error(emulator, hook, sensor, clock, mode):
     job_id, began = hook.create_backup(REPLICA), clock.now
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupTasks", times=None)
     with pytest.raises(AirflowSensorTimeout, match=r"The last poll failed.*Forbidden\.RAM"):
         sensor(job_id, mode, silent_fail=True, timeout=600).once()
     assert 600 <= clock.now - began <= 601
 
 
 @every_mode
-def test_silent_fail_hides_no_backup_that_failed(service, hook, sensor, mode):
-    service.service.next_job(REPLICA, fail_at=40)
+def test_silent_fail_hides_no_backup_that_failed(emulator, hook, sensor, mode):
+    emulator.service.next_job(REPLICA, fail_at=40)
     with pytest.raises(DdsBackupFailedError):
         sensor(hook.create_backup(REPLICA), mode, silent_fail=True).once()
 
 
-def test_deferrable_looks_once_on_the_worker_and_ends_on_it(service, hook, sensor):
+def test_deferrable_looks_once_on_the_worker_and_ends_on_it(emulator, hook, sensor):
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     run.once()
     assert run.starts == 2
     assert len(run.deferrals) == 1
 
 
-def test_deferrable_does_not_defer_for_a_backup_that_is_done(service, hook, sensor, clock):
+def test_deferrable_does_not_defer_for_a_backup_that_is_done(emulator, hook, sensor, clock):
     job_id = hook.create_backup(REPLICA)
     clock.advance(400)
     run = sensor(job_id, "deferrable")
@@ -359,17 +359,17 @@ def test_deferrable_does_not_defer_for_a_backup_that_is_done(service, hook, sens
     assert run.deferrals == []
 
 
-def test_trigger_carries_plain_json_and_no_secret(service, hook, sensor):
+def test_trigger_carries_plain_json_and_no_secret(emulator, hook, sensor):
     run = sensor(hook.create_backup(REPLICA), "deferrable")
     run.once()
     [(path, kwargs)] = run.deferrals
     assert path == "airflow_provider_dds.triggers.backup.DdsBackupTrigger"
-    assert service.access_key_secret not in json.dumps(kwargs)
-    assert service.access_key_id not in json.dumps(kwargs)
+    assert emulator.access_key_secret not in json.dumps(kwargs)
+    assert emulator.access_key_id not in json.dumps(kwargs)
 
 
-def test_triggerer_that_restarts_goes_on_with_the_same_deadline(service, hook, sensor, clock):
-    service.service.next_job(REPLICA, stuck_at=50)
+def test_triggerer_that_restarts_goes_on_with_the_same_deadline(emulator, hook, sensor, clock):
+    emulator.service.next_job(REPLICA, stuck_at=50)
     run = sensor(hook.create_backup(REPLICA), "deferrable", timeout=600)
     run.restart_triggerer_after = 5
     began = clock.now
@@ -378,16 +378,16 @@ def test_triggerer_that_restarts_goes_on_with_the_same_deadline(service, hook, s
     assert 600 <= clock.now - began <= 631
 
 
-def test_reschedule_without_a_state_store_keeps_the_grace(service, hook, sensor):
-    service.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
+def test_reschedule_without_a_state_store_keeps_the_grace(emulator, hook, sensor):
+    emulator.service.readings = Readings(finished_row_seconds=0, set_lag_seconds=120)
     run = sensor(hook.create_backup(REPLICA), "reschedule")
     run.store = None
     assert run.once()["status"] == "Success"
 
 
-def test_no_secret_is_logged(service, hook, sensor, logged):
-    service.add_fault("error", status=400, code="SignatureDoesNotMatch", action="DescribeBackupTasks", after=2)
+def test_no_secret_is_logged(emulator, hook, sensor, logged):
+    emulator.add_fault("error", status=400, code="SignatureDoesNotMatch", action="DescribeBackupTasks", after=2)
     job_id = hook.create_backup(REPLICA)
     with pytest.raises(DdsAccessDeniedError) as caught:
         sensor(job_id, "deferrable").once()
-    assert service.access_key_secret not in logged() + repr(caught.value) + str(vars(caught.value))
+    assert emulator.access_key_secret not in logged() + repr(caught.value) + str(vars(caught.value))

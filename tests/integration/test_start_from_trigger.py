@@ -25,9 +25,8 @@ from airflow_provider_dds.exceptions import (
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.triggers.base import TRIGGER_MARGIN
 from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger
-from tests.integration.conftest import REPLICA
 from tests.support.outage import KINDS, LASTS, OutageClock
-from tests.support.runner import Run, TaskInstance, TriggererRestart, moment
+from tests.support.runner import REPLICA, Run, TaskInstance, TriggererRestart, moment
 from tests.support.versions import AirflowSensorTimeout, needs_rendering_in_the_triggerer
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
 
 
 @pytest.fixture
-def begin(clock: ManualClock, service: Emulator, supervisor: Supervisor) -> Any:
+def begin(clock: ManualClock, emulator: Emulator, supervisor: Supervisor) -> Any:
     """Make a wait of a sensor in a DAG ``gates``, after a task ``make``."""
 
     def make(
@@ -169,10 +168,10 @@ XCOM = object()
 # --- what Airflow stores ----------------------------------------------------------------------------------------------
 
 
-def test_stored_arguments_are_plain_json_and_hold_no_secret(begin: Any, service: Emulator) -> None:
+def test_stored_arguments_are_plain_json_and_hold_no_secret(begin: Any, emulator: Emulator) -> None:
     kwargs = begin(XCOM, region_id="{{ var.value.region }}").kwargs()
     assert json.loads(json.dumps(kwargs, allow_nan=False)) == kwargs
-    connection = json.loads(service.connection_json())
+    connection = json.loads(emulator.connection_json())
     assert connection["password"] not in json.dumps(kwargs)
     assert kwargs["backup_job_id"] == (
         "{{ task_instance.xcom_pull(task_ids='make', dag_id='gates', key='return_value') }}"
@@ -354,9 +353,9 @@ def test_worker_ends_the_task_when_its_xcoms_cannot_be_pushed(
 
 @pytest.mark.parametrize("soft", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
 def test_failed_backup_ends_as_in_a_deferral(
-    begin: Any, sensor: Any, hook: Any, service: Emulator, supervisor: Supervisor, soft: Any
+    begin: Any, sensor: Any, hook: Any, emulator: Emulator, supervisor: Supervisor, soft: Any
 ) -> None:
-    service.service.next_job(REPLICA, fail_at=40)
+    emulator.service.next_job(REPLICA, fail_at=40)
     job = hook.create_backup(REPLICA)
     expected = AirflowSkipException if soft else DdsBackupFailedError
     with pytest.raises(expected) as here:
@@ -373,9 +372,9 @@ def test_failed_backup_ends_as_in_a_deferral(
 @pytest.mark.parametrize("restarted_after", [None, 5])
 @pytest.mark.parametrize("execution_timeout", [None, timedelta(hours=1), timedelta(days=1)])
 def test_deadline_counts_from_the_deferral_also_in_a_triggerer_that_starts_later(
-    begin: Any, hook: Any, service: Emulator, clock: ManualClock, restarted_after: float | None, execution_timeout: Any
+    begin: Any, hook: Any, emulator: Emulator, clock: ManualClock, restarted_after: float | None, execution_timeout: Any
 ) -> None:
-    service.service.next_job(REPLICA, seconds=100_000)
+    emulator.service.next_job(REPLICA, seconds=100_000)
     began = clock.now
     wait = begin(hook.create_backup(REPLICA), timeout=1200, execution_timeout=execution_timeout)
     if restarted_after:
@@ -435,14 +434,14 @@ def test_id_is_rendered_without_a_worker(
     ids=str,
 )
 def test_id_that_is_none_fails_on_a_worker_before_anything_is_sent(
-    begin: Any, service: Emulator, supervisor: Supervisor, template: Any, value: Any, error: str
+    begin: Any, emulator: Emulator, supervisor: Supervisor, template: Any, value: Any, error: str
 ) -> None:
     supervisor.xcoms["make", "return_value"] = value
     with pytest.raises(DdsError) as caught:
         begin(template).end()
     assert error in str(caught.value)
     assert isinstance(caught.value, DdsConfigurationError) == ("ZeroDivision" not in error)
-    assert service.calls("DescribeBackupTasks") == 0
+    assert emulator.calls("DescribeBackupTasks") == 0
 
 
 def test_request_that_fails_while_rendering_is_worth_a_retry(begin: Any, supervisor: Supervisor) -> None:
@@ -464,17 +463,19 @@ def test_connection_and_region_are_rendered(begin: Any, hook: Any) -> None:
         missing.end()
 
 
-def test_task_that_airflow_did_not_render_fails_instead_of_asking_for_a_template(begin: Any, service: Emulator) -> None:
+def test_task_that_airflow_did_not_render_fails_instead_of_asking_for_a_template(
+    begin: Any, emulator: Emulator
+) -> None:
     wait = begin(XCOM)
     trigger = wait.trigger()
     trigger._context = None  # the task is not in the DAG any more: Airflow builds the trigger without a context
     error = wait.fired(trigger).payload["error"]
     assert error["type"] == "DdsConfigurationError"
     assert "Airflow did not render it in the triggerer" in error["message"]
-    assert service.calls("DescribeBackupTasks") == 0
+    assert emulator.calls("DescribeBackupTasks") == 0
 
 
-def test_killed_task_says_that_the_backup_goes_on(begin: Any, hook: Any, service: Emulator, logged: Any) -> None:
+def test_killed_task_says_that_the_backup_goes_on(begin: Any, hook: Any, emulator: Emulator, logged: Any) -> None:
     wait = begin(hook.create_backup(REPLICA))
     trigger = wait.trigger()
     wait.fired(trigger)
@@ -501,9 +502,9 @@ def moving(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> Superviso
 
 
 def test_restart_of_the_triggerer_after_the_ids_have_moved_does_not_move_the_wait(
-    begin: Any, hook: Any, service: Emulator, moving: Supervisor, clock: ManualClock
+    begin: Any, hook: Any, emulator: Emulator, moving: Supervisor, clock: ManualClock
 ) -> None:
-    service.service.next_job(REPLICA, fail_at=40)
+    emulator.service.next_job(REPLICA, fail_at=40)
     moving.xcoms["make", "return_value"] = bad = hook.create_backup(REPLICA)
     wait = begin(XCOM)
     wait.run.restart_triggerer_after = 1
@@ -535,13 +536,13 @@ def test_literal_ids_are_not_kept(begin: Any, hook: Any, moving: Supervisor) -> 
 
 @pytest.mark.parametrize("stored", ["text", 5, [], {"version": 2}, {"version": 1, "try_number": 1}], ids=str)
 def test_inputs_of_another_release_name_what_to_delete(
-    begin: Any, hook: Any, moving: Supervisor, service: Emulator, stored: Any
+    begin: Any, hook: Any, moving: Supervisor, emulator: Emulator, stored: Any
 ) -> None:
     moving.xcoms["make", "return_value"] = hook.create_backup(REPLICA)
     moving.pushed["dds_wait"] = stored
     with pytest.raises(DdsConfigurationError, match=r"XCom 'dds_wait' of this task, .* Delete it and clear this task"):
         begin(XCOM).end()
-    assert service.calls("DescribeBackupTasks") == 0
+    assert emulator.calls("DescribeBackupTasks") == 0
 
 
 def test_airflow_that_does_not_answer_for_a_while_is_waited_out(
@@ -581,9 +582,9 @@ def test_inputs_that_cannot_be_kept_are_kept_with_a_later_poll(
 
 @pytest.mark.parametrize("seconds", [20, 60, 600, 3600, 3650])
 def test_execution_timeout_ends_the_wait_with_what_was_seen_before_airflow_does(
-    begin: Any, hook: Any, service: Emulator, clock: ManualClock, seconds: int
+    begin: Any, hook: Any, emulator: Emulator, clock: ManualClock, seconds: int
 ) -> None:
-    service.service.next_job(REPLICA, stuck_at=50)
+    emulator.service.next_job(REPLICA, stuck_at=50)
     began = clock.now
     wait = begin(
         hook.create_backup(REPLICA), timeout=3600, execution_timeout=timedelta(seconds=seconds), poke_interval=5
@@ -661,16 +662,16 @@ class TestOutages:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_outage_at_any_call_is_waited_out(
-        self, begin: Any, hook: Any, service: Emulator, clock: OutageClock, kind: str
+        self, begin: Any, hook: Any, emulator: Emulator, clock: OutageClock, kind: str
     ) -> None:
         plan = {"poke_interval": 100, "poll_strategy": "fixed", "timeout": 6 * 3600}
         begin(hook.create_backup(REPLICA), **plan).end()
-        calls = len(service.requests()) - 1
+        calls = len(emulator.requests()) - 1
         assert calls > 4
         for first in range(calls):
-            service.reset()
+            emulator.reset()
             job = hook.create_backup(REPLICA)
-            clock.strike(service, kind, first)
+            clock.strike(emulator, kind, first)
             assert begin(job, **plan).end()["backup_job_id"] == job
             assert clock.began is not None
             assert clock.now > clock.began + LASTS

@@ -11,9 +11,9 @@ import pytest
 from airflow_provider_dds.client.channel import Channel
 from airflow_provider_dds.exceptions import DdsTransportError
 from airflow_provider_dds.hooks.dds import DdsHook
-from tests.integration.conftest import REPLICA
 from tests.support.hostile_front import Front, Twist
 from tests.support.hostile_proxy import Proxy
+from tests.support.runner import REPLICA
 from tests.support.tls import make_certificate, server_context
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Scene:
 
 
 @pytest.fixture
-def way(service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Scene]]:
+def way(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Scene]]:
     """Make a way to the service by its name, at a loopback address, with a certificate that is valid on some days."""
     entered: list[Front] = []
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
@@ -66,13 +66,17 @@ def way(service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         certificate, key = make_certificate(tmp_path, HOST, name=f"{name}-{len(entered)}", days=days)
         at = host if name in ("http", "https") else "127.0.0.1"  # where nobody but the proxy connects to
         is_tls = name in ("https", "tunnelled")
-        front = serve(Front(service.port, server_context(certificate, key) if is_tls else None), at)
+        front = serve(Front(emulator.port, server_context(certificate, key) if is_tls else None), at)
         near, address, extra = front, front.address, {}
         if name in ("forwarded", "tunnelled"):
-            near = serve(Proxy({HOST: front.port if is_tls else service.port}), host)
+            near = serve(Proxy({HOST: front.port if is_tls else emulator.port}), host)
             address, extra = HOST, {"proxy": near.url}
         seen = near if name == "forwarded" else front
-        connection = {**service.connection_dict(), "host": f"{'https' if is_tls else 'http'}://{address}", "port": None}
+        connection = {
+            **emulator.connection_dict(),
+            "host": f"{'https' if is_tls else 'http'}://{address}",
+            "port": None,
+        }
         own = {"allow_http": "true", "ca_file": str(certificate), "calls_per_second": 1_000_000}
         connection["extra"] = {**connection["extra"], **own, **extra}
         monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(connection))
@@ -91,7 +95,7 @@ def way(service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     ("days", "why"), [((-2, -1), "certificate has expired"), ((1, 2), "certificate is not yet valid")]
 )
 @pytest.mark.parametrize("creates", [False, True])
-def test_certificate_out_of_its_time_is_not_accepted_and_nothing_is_sent(service, way, name, days, why, creates):
+def test_certificate_out_of_its_time_is_not_accepted_and_nothing_is_sent(emulator, way, name, days, why, creates):
     """Whether the service shows it, or a proxy that opens TLS in its place."""
     scene = way(name, days=days)
     with pytest.raises(DdsTransportError) as caught:
@@ -99,7 +103,7 @@ def test_certificate_out_of_its_time_is_not_accepted_and_nothing_is_sent(service
     assert caught.value.request_sent is False
     assert "the TLS certificate of" in str(caught.value)
     assert why in str(caught.value)
-    assert (scene.front.exchanges, service.requests()) == ([], [])
+    assert (scene.front.exchanges, emulator.requests()) == ([], [])
 
 
 # --- IPv6 -------------------------------------------------------------------------------------------------------------
@@ -107,9 +111,9 @@ def test_certificate_out_of_its_time_is_not_accepted_and_nothing_is_sent(service
 
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("host", LOOPBACKS)
-def test_service_and_proxy_are_found_at_either_loopback_address(service, way, name, host):
+def test_service_and_proxy_are_found_at_either_loopback_address(emulator, way, name, host):
     scene = way(name, host)
-    assert scene.hook.create_backup(REPLICA) == service.service.jobs(REPLICA)[0].job_id
+    assert scene.hook.create_backup(REPLICA) == emulator.service.jobs(REPLICA)[0].job_id
     for read in READS.values():
         assert read(scene.hook)
     asked = {exchange.header("host") for exchange in scene.front.exchanges}
@@ -128,28 +132,28 @@ def end_is(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.usefixtures("end_is")
-def test_create_after_an_idle_connection_was_ended_is_sent_once(service, way, name):
+def test_create_after_an_idle_connection_was_ended_is_sent_once(emulator, way, name):
     scene = way(name)
     scene.hook.describe_backup_tasks(REPLICA)
     scene.near.disconnect()
-    assert scene.hook.create_backup(REPLICA) == service.service.jobs(REPLICA)[0].job_id
-    assert scene.creates() == service.calls("CreateBackup") == 1
+    assert scene.hook.create_backup(REPLICA) == emulator.service.jobs(REPLICA)[0].job_id
+    assert scene.creates() == emulator.calls("CreateBackup") == 1
 
 
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("way_to_read", READS)
 @pytest.mark.usefixtures("end_is")
-def test_read_over_an_idle_connection_that_was_ended_goes_through(service, way, name, way_to_read):
+def test_read_over_an_idle_connection_that_was_ended_goes_through(emulator, way, name, way_to_read):
     scene = way(name)
     for _ in range(3):
         assert READS[way_to_read](scene.hook) == []
         scene.near.disconnect()
     assert READS[way_to_read](scene.hook) == []
-    assert service.calls("DescribeBackupTasks") == 4
+    assert emulator.calls("DescribeBackupTasks") == 4
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_create_is_not_sent_again_where_its_own_connection_ends(service, way, name):
+def test_create_is_not_sent_again_where_its_own_connection_ends(emulator, way, name):
     """What was idle before has no part in it: the create's own connection may have carried it."""
     scene = way(name)
     scene.hook.describe_backup_tasks(REPLICA)
@@ -158,4 +162,4 @@ def test_create_is_not_sent_again_where_its_own_connection_ends(service, way, na
     with pytest.raises(DdsTransportError) as caught:
         scene.hook.create_backup(REPLICA)
     assert caught.value.request_sent is not False
-    assert scene.creates() == service.calls("CreateBackup") == 1
+    assert scene.creates() == emulator.calls("CreateBackup") == 1

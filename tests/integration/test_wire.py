@@ -11,50 +11,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_dds.client import channel, wire
-from airflow_provider_dds.client.outcome import HttpAnswer, WireError
+from airflow_provider_dds.client.outcome import WireError
 from airflow_provider_dds.client.wire import Wire
 from airflow_provider_dds.exceptions import DdsConfigurationError
 from tests.support.frames import secrets_in_frames
-from tests.support.hostile import Server, Silent, Trap, dead_port, http_answer
+from tests.support.hostile import Server, Silent, Trap, dead_port
 from tests.support.hostile_answers import TLS_TWISTS, TWISTS, redirect
 from tests.support.hostile_front import Front, Twist
 from tests.support.hostile_proxy import Proxy
+from tests.support.origin import HOST, LONG, SECRET, Origin, post
 from tests.support.tls import make_certificate, server_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HOST = "mongodb.test"
-"""A name that only the proxies of these tests resolve."""
-SECRET = "a-secret-in-a-header"
 LOGIN = "proxy-user:p%40ss-of-the-proxy"
 SOON = 0.4
 """Seconds of a deadline that is to come."""
-LONG = 20.0
-"""Seconds in which a loaded machine, too, has done what does not wait."""
-
-
-class Origin(Server):
-    """Answers each request with 200 and JSON, on connections that it keeps; remembers how many were made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.connections = 0
-        self.requests: list[bytes] = []
-
-    def handle(self, peer: socket.socket) -> None:
-        self.connections += 1
-        got = b""
-        while data := peer.recv(65_536):
-            got += data
-            head, blank, body = got.partition(b"\r\n\r\n")
-            headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-            length = int(headers.get(b"content-length", 0))
-            if blank and len(body) >= length:
-                self.requests.append(got)
-                got = b""
-                peer.sendall(http_answer(200, b'{"RequestId": "R"}', set_cookie="session=1"))
 
 
 @pytest.fixture(autouse=True)
@@ -90,10 +64,6 @@ def tls(origin: Origin, certificate: tuple[Path, Path]) -> Iterator[Front]:
 @pytest.fixture
 def trusting(certificate: tuple[Path, Path]) -> Wire:
     return Wire(ca_file=str(certificate[0]))
-
-
-def post(over: Wire, url: str, **options: Any) -> HttpAnswer:
-    return over.send("POST", url, headers={"authorization": SECRET}, **options)
 
 
 def failure(over: Wire, url: str, **options: Any) -> WireError:

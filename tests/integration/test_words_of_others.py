@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import DdsApiError, DdsBackupOutcomeUnknownError, DdsError, DdsResponseError
 from airflow_provider_dds.hooks.dds import DdsHook
-from tests.integration.conftest import REPLICA
+from tests.support.runner import REPLICA
 from tests.support.versions import needs_task_state_store
+from tests.support.words import EVIL, MOST, assert_harmless, harmful
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-EVIL = "evil\r\n::group::evil\x1b[2J\x9b1mevil\u2028evil\u202eevil\u2066\x00\x85\ufeff\n##[group]evil\n"
 LONG = 100_000
-MOST = 3000
-"""Characters of an error's text: the advice, and a handful of words of others."""
 every_mode = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
 every_word = pytest.mark.parametrize("said", [EVIL, EVIL * (LONG // len(EVIL))], ids=["evil", "long"])
 READS = ["DescribeDBInstanceAttribute", "DescribeBackupTasks", "DescribeBackups"]
-
-
-class Lines(logging.Handler):
-    """Keeps what this package and those below it log, record by record."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith(("airflow_provider_dds.emulator", "uvicorn")):
-            self.said.append(record.getMessage())
-
-
-@pytest.fixture
-def lines(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, logged: Callable[[], str]
-) -> Callable[[], list[str]]:
-    """Return the lines that are logged from now on, at any level, through Python's loggers or Airflow's own."""
-    caplog.set_level("CRITICAL", logger="airflow_provider_dds.emulator")  # it is another process elsewhere
-    handler = Lines()
-    for name in ("", "airflow.task", "airflow_provider_dds"):  # some have handlers of their own, and pass nothing up
-        logger = logging.getLogger(name)
-        monkeypatch.setattr(logger, "handlers", [*logger.handlers, handler])
-    return lambda: [*handler.said, *logged().split("\n")]
-
-
-def harmful(text: str) -> list[str]:
-    """Return what a text holds that no line may."""
-    parts = ["\r", "\x1b[2J", "\x9b", "\u2028", "\u202e", "\u2066", "\x00", "\x85", "\ufeff", "::group::", "##["]
-    return [part for part in [*parts, "\n"] if part in text]
-
-
-def assert_harmless(*values: Any) -> None:
-    """Look into texts, errors with their fields, and whatever JSON holds."""
-    for value in values:
-        if isinstance(value, BaseException):
-            assert_harmless(str(value), vars(value), *value.args)
-            shown_too = value.__cause__ or (None if value.__suppress_context__ else value.__context__)
-            assert_harmless(*([shown_too] if shown_too else []))
-        else:
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-            assert harmful(shown) == []
-            assert len(shown) < MOST
 
 
 def fails(call: Any) -> Exception:
@@ -81,8 +30,8 @@ def fails(call: Any) -> Exception:
 @pytest.mark.parametrize("status", [400, 403, 404, 503])
 @pytest.mark.parametrize("code", ["Forbidden.RAM", None], ids=["known code", "evil code"])
 @pytest.mark.parametrize("action", [*READS, "CreateBackup"])
-def test_error_of_the_service_is_told_in_one_line(service, hook, lines, said, status, code, action):
-    service.add_fault("error", action=action, status=status, code=code or said, message=said, times=None)
+def test_error_of_the_service_is_told_in_one_line(emulator, hook, lines, said, status, code, action):
+    emulator.add_fault("error", action=action, status=status, code=code or said, message=said, times=None)
     calls = {
         "CreateBackup": lambda: hook.create_backup(REPLICA),
         "DescribeBackupTasks": lambda: hook.describe_backup_tasks(REPLICA),
@@ -99,21 +48,21 @@ def test_error_of_the_service_is_told_in_one_line(service, hook, lines, said, st
 @every_word
 @every_mode
 @pytest.mark.parametrize("action", READS[:2])
-def test_wait_that_is_refused_says_so_in_lines_of_its_own(service, hook, sensor, lines, said, mode, action):
+def test_wait_that_is_refused_says_so_in_lines_of_its_own(emulator, hook, sensor, lines, said, mode, action):
     run = sensor(hook.create_backup(REPLICA), mode)
-    service.add_fault("error", action=action, status=503, code=said, message=said, times=9)
-    service.add_fault("error", action=action, status=403, code="Forbidden.RAM", message=said, times=None)
+    emulator.add_fault("error", action=action, status=503, code=said, message=said, times=9)
+    emulator.add_fault("error", action=action, status=403, code="Forbidden.RAM", message=said, times=None)
     assert_harmless(fails(run.once), run.events, run.ti.xcoms)
     assert harmful("".join(lines())) == []
 
 
 @every_word
 @every_mode
-def test_status_that_nobody_knows_is_told_in_one_line(service, hook, sensor, lines, said, mode):
+def test_status_that_nobody_knows_is_told_in_one_line(emulator, hook, sensor, lines, said, mode):
     job_id = hook.create_backup(REPLICA)
     row = {"BackupjobId": job_id, "BackupSetStatus": said, "JobMode": said, "Progress": said, "BackupStartTime": said}
     body = {"RequestId": said, "BackupJobs": [row, {**row, "BackupjobId": said}]}
-    service.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=3)
+    emulator.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=3)
     run = sensor(job_id, mode)
     run.once()
     assert_harmless(run.events, run.ti.xcoms, run.deferrals)
@@ -124,11 +73,11 @@ def test_status_that_nobody_knows_is_told_in_one_line(service, hook, sensor, lin
 
 @every_word
 @every_mode
-def test_failure_in_words_of_the_service_is_told_in_one_line(service, hook, sensor, lines, said, mode):
+def test_failure_in_words_of_the_service_is_told_in_one_line(emulator, hook, sensor, lines, said, mode):
     job_id = hook.create_backup(REPLICA)
     row = {"BackupjobId": job_id, "BackupSetStatus": f"Failed {said}"}
     body = {"RequestId": said, "BackupJobs": [row]}
-    service.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=None)
+    emulator.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=None)
     run = sensor(job_id, mode)
     assert_harmless(fails(run.once), run.events, run.ti.xcoms)
     assert harmful("".join(lines())) == []
@@ -136,12 +85,12 @@ def test_failure_in_words_of_the_service_is_told_in_one_line(service, hook, sens
 
 @every_word
 @every_mode
-def test_backup_set_is_told_in_one_line(service, hook, sensor, lines, said, mode):
+def test_backup_set_is_told_in_one_line(emulator, hook, sensor, lines, said, mode):
     job_id = hook.create_backup(REPLICA)
     row = {"BackupJobId": job_id, "BackupId": said, "BackupStatus": "Success", "BackupMethod": said}
     row |= {"BackupMode": said, "BackupType": said, "EngineVersion": said, "BackupSize": said, "BackupEndTime": said}
     body = {"RequestId": said, "TotalCount": 1, "Backups": {"Backup": [row]}}
-    service.add_fault("wrong_shape", action="DescribeBackups", body=body, times=None)
+    emulator.add_fault("wrong_shape", action="DescribeBackups", body=body, times=None)
     run = sensor(job_id, mode)
     facts = run.once()
     assert facts["backup_job_id"] == job_id
@@ -151,11 +100,11 @@ def test_backup_set_is_told_in_one_line(service, hook, sensor, lines, said, mode
 
 
 @every_word
-def test_instance_that_is_held_is_told_in_one_line(service, operator, lines, said):
-    service.service.set_instance_status(REPLICA, "Rebooting")
+def test_instance_that_is_held_is_told_in_one_line(emulator, operator, lines, said):
+    emulator.service.set_instance_status(REPLICA, "Rebooting")
     row = {"DBInstanceId": REPLICA, "DBInstanceStatus": said, "RegionId": said, "EngineVersion": said}
     body = {"RequestId": said, "DBInstances": {"DBInstance": [row]}}
-    service.add_fault("wrong_shape", action="DescribeDBInstanceAttribute", body=body, times=None)
+    emulator.add_fault("wrong_shape", action="DescribeDBInstanceAttribute", body=body, times=None)
     run = operator()
     assert_harmless(fails(run.once), run.events, run.ti.xcoms, run.deferrals)
     said_so = lines()
@@ -166,19 +115,19 @@ def test_instance_that_is_held_is_told_in_one_line(service, operator, lines, sai
 @every_word
 @needs_task_state_store
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_candidates_of_a_lost_create_are_told_in_one_line(service, operator, lines, said, deferrable):
-    service.service.readings = Readings(finished_rows="only_by_id")
+def test_candidates_of_a_lost_create_are_told_in_one_line(emulator, operator, lines, said, deferrable):
+    emulator.service.readings = Readings(finished_rows="only_by_id")
     task = {"TaskId": said, "TaskType": said, "Status": said, "InstanceId": REPLICA, "CurrentStepName": said}
     task["StartTime"] = "2027-01-15T08:00:01Z"
     job = {"BackupjobId": said, "BackupSetStatus": "Failed", "JobMode": "Manual"}
     job["BackupStartTime"] = "2027-01-15T08:00:01Z"
-    service.add_fault("reset_after", action="CreateBackup", times=None)
+    emulator.add_fault("reset_after", action="CreateBackup", times=None)
     for action, rows in (
         ("DescribeBackupTasks", {"BackupJobs": [job, {**job, "BackupjobId": f"2 {said}"}]}),
         ("DescribeHistoryTasks", {"Items": [task] * 2}),
     ):
         body = {"RequestId": said, **rows}
-        service.add_fault("wrong_shape", action=action, body=body, after=1, times=None)
+        emulator.add_fault("wrong_shape", action=action, body=body, after=1, times=None)
     run = operator(deferrable=deferrable)
     error = fails(run.once)
     assert isinstance(error, DdsBackupOutcomeUnknownError)
@@ -187,33 +136,33 @@ def test_candidates_of_a_lost_create_are_told_in_one_line(service, operator, lin
 
 
 @every_word
-def test_job_id_of_a_create_is_one_line(service, hook, lines, said):
-    service.add_fault("wrong_shape", action="CreateBackup", body={"RequestId": said, "BackupJobId": said}, times=None)
+def test_job_id_of_a_create_is_one_line(emulator, hook, lines, said):
+    emulator.add_fault("wrong_shape", action="CreateBackup", body={"RequestId": said, "BackupJobId": said}, times=None)
     assert_harmless(hook.create_backup(REPLICA))
     assert harmful("".join(lines())) == []
 
 
 @every_word
-def test_request_id_of_an_answer_that_cannot_be_trusted_is_one_line(service, hook, said):
+def test_request_id_of_an_answer_that_cannot_be_trusted_is_one_line(emulator, hook, said):
     body = {"RequestId": said, said[:50]: said, "BackupJobs": said}
-    service.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=None)
+    emulator.add_fault("wrong_shape", action="DescribeBackupTasks", body=body, times=None)
     error = fails(lambda: hook.describe_backup_tasks(REPLICA))
     assert isinstance(error, DdsResponseError)
     assert_harmless(error)
 
 
 @every_word
-def test_test_button_shows_one_line(service, hook, said):
-    service.add_fault("error", action="DescribeRegions", status=403, code="Forbidden.RAM", message=said)
+def test_test_button_shows_one_line(emulator, hook, said):
+    emulator.add_fault("error", action="DescribeRegions", status=403, code="Forbidden.RAM", message=said)
     assert_harmless(hook.test_connection()[1])
-    service.add_fault("error", action="DescribeRegions", status=403, code=said, message=said)
+    emulator.add_fault("error", action="DescribeRegions", status=403, code=said, message=said)
     assert_harmless(hook.test_connection()[1])
-    service.add_fault("wrong_shape", action="DescribeRegions", body={"RequestId": said})
+    emulator.add_fault("wrong_shape", action="DescribeRegions", body={"RequestId": said})
     assert_harmless(hook.test_connection()[1])
 
 
-def test_message_of_megabytes_is_cut(service, hook, lines):
-    service.add_fault("error", action="DescribeRegions", status=403, message="The instance is busy. " * 250_000)
+def test_message_of_megabytes_is_cut(emulator, hook, lines):
+    emulator.add_fault("error", action="DescribeRegions", status=403, message="The instance is busy. " * 250_000)
     said = hook.test_connection()[1]
     assert "(cut, 5500000 characters)" in said
     assert len(said) < MOST
@@ -225,11 +174,11 @@ SECRET_WORDS = ["{}", "the key {} is wrong", "x" * 480 + "{}", "{}" * 200]
 
 @pytest.mark.parametrize("around", SECRET_WORDS, ids=range(4))
 @pytest.mark.parametrize("field", ["code", "message"])
-def test_service_that_repeats_the_secret_is_not_quoted(service, lines, around, field):
-    connection = service.connection_dict()
+def test_service_that_repeats_the_secret_is_not_quoted(emulator, lines, around, field):
+    connection = emulator.connection_dict()
     secret = connection["password"]
     hook = DdsHook()
-    service.add_fault("error", action="DescribeRegions", status=400, **{field: around.replace("{}", secret)})
+    emulator.add_fault("error", action="DescribeRegions", status=400, **{field: around.replace("{}", secret)})
     said = hook.test_connection()[1]
     assert secret[:6] not in said
     assert secret not in "".join(lines())

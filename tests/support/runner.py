@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 SCHEDULER_ROUND = 15.0
 """Seconds between two polls of Airflow's scheduler for deferrals that are past their timeout."""
 
+REPLICA = "dds-demo-replica"
+MODES = {
+    "poke": {"mode": "poke", "deferrable": False},
+    "reschedule": {"mode": "reschedule", "deferrable": False},
+    "deferrable": {"deferrable": True},
+}
+
 
 class Store(dict):
     """Airflow's task state store: JSON values that outlive a try."""

@@ -11,8 +11,8 @@ import pytest
 from airflow_provider_dds.api.errors import is_outcome_unknown
 from airflow_provider_dds.emulator import Credential, Emulator, ManualClock
 from airflow_provider_dds.exceptions import DdsError
-from tests.integration.conftest import REPLICA
 from tests.support.frames import secrets_in_frames
+from tests.support.runner import REPLICA
 
 if TYPE_CHECKING:
     from airflow_provider_dds.hooks.dds import DdsHook

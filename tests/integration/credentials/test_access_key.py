@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_dds.emulator import Credential
 from airflow_provider_dds.exceptions import DdsAccessDeniedError
-from tests.integration.conftest import REPLICA
+from tests.support.runner import REPLICA
 
 
 def test_access_key_signs_without_a_token(cloud, connect):

@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import redact
 from airflow_provider_dds.emulator import Role
 from airflow_provider_dds.exceptions import DdsConfigurationError
 from airflow_provider_dds.hooks.dds import DdsHook
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import ARN, FETCHED, lent
+from tests.support.runner import REPLICA
 
 
 @pytest.mark.parametrize("auth_type", FETCHED)

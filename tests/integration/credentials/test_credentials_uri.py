@@ -13,12 +13,12 @@ import pytest
 from airflow_provider_dds.client.credentials import credential_for
 from airflow_provider_dds.client.sources.asking import epoch_of
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsConfigurationError, DdsTransportError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import refused
 from tests.support.hostile import Trap, http_answer
 from tests.support.hostile_answers import redirect
 from tests.support.hostile_front import Front, Twist
 from tests.support.hostile_proxy import Proxy
+from tests.support.runner import REPLICA
 
 
 @pytest.fixture

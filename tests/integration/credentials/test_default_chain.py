@@ -10,12 +10,12 @@ from airflow_provider_dds.client.credentials import READ_AGAIN, credential_for
 from airflow_provider_dds.client.sources import metadata
 from airflow_provider_dds.emulator import Credential, Metadata, Role
 from airflow_provider_dds.exceptions import DdsConfigurationError, DdsTransportError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import ARN, OIDC_ARN, SECRETS, expire, lent, refused
 from tests.support.frames import secrets_in_frames
 from tests.support.hostile import Trap, http_answer
 from tests.support.hostile_answers import redirect
 from tests.support.hostile_front import Front, Twist
+from tests.support.runner import REPLICA
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from airflow_provider_dds.client.credentials import credential_for
 from airflow_provider_dds.client.sources import metadata
 from airflow_provider_dds.emulator import Metadata
 from airflow_provider_dds.exceptions import DdsConfigurationError, DdsTransportError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import refused
 from tests.support.hostile import Trap, http_answer
 from tests.support.hostile_answers import redirect
 from tests.support.hostile_front import Front, Twist
+from tests.support.runner import REPLICA
 
 ASKED = ["MetadataToken", "MetadataRole", "MetadataCredential"]
 

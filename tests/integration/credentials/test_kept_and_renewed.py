@@ -16,9 +16,8 @@ from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsTransportEr
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
-from tests.integration.conftest import MODES, REPLICA
 from tests.integration.credentials.scene import ARN, FETCH, FETCHED, STS_CALL, FakeTime, expire, lent
-from tests.support.runner import Run
+from tests.support.runner import MODES, REPLICA, Run
 from tests.support.versions import airflow_sensor
 
 

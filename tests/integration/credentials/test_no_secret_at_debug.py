@@ -19,11 +19,10 @@ from airflow_provider_dds.exceptions import DdsError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.masking import forms, forms_of_all
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import FETCH, TOKEN, FakeTime, expire, lent
 from tests.support.frames import secrets_in_frames
 from tests.support.hostile_proxy import Proxy
-from tests.support.runner import Run
+from tests.support.runner import REPLICA, Run
 from tests.support.versions import airflow_sensor
 
 if TYPE_CHECKING:

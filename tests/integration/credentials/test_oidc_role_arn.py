@@ -10,9 +10,9 @@ import pytest
 from airflow_provider_dds.client.sources import of_settings
 from airflow_provider_dds.emulator import Role
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsConfigurationError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import ARN, OIDC_ARN, TOKEN, lent, refused
 from tests.support.hostile_front import Front
+from tests.support.runner import REPLICA
 
 
 def test_rotated_token_file_is_read_again(cloud, connect, clock, token_file):

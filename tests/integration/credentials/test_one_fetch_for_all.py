@@ -15,10 +15,10 @@ from airflow_provider_dds.client.credentials import CALLER, Caller, credential_f
 from airflow_provider_dds.client.threads import MOST_OF_ONE
 from airflow_provider_dds.exceptions import DdsTransportError
 from airflow_provider_dds.hooks.dds import DdsHook
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import FETCH, FETCHED, expire
 from tests.support.hostile import Silent
 from tests.support.hostile_front import Front, Twist
+from tests.support.runner import REPLICA
 
 HANG = Twist(delivered=False, answer=b"", end="hang")
 

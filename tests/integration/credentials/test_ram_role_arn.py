@@ -10,8 +10,8 @@ from airflow_provider_dds.client.settings import settings_from
 from airflow_provider_dds.client.sources import of_settings, sts
 from airflow_provider_dds.emulator import Credential, Role
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsThrottledError, DdsTransportError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import ARN, STS_CALL, refused
+from tests.support.runner import REPLICA
 
 
 def test_assume_role_sends_what_the_connection_says(cloud, connect):

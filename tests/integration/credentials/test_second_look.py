@@ -9,11 +9,11 @@ import pytest
 from airflow_provider_dds.api.errors import is_transient
 from airflow_provider_dds.client.sources import metadata
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsConfigurationError, DdsTransportError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import ARN, OIDC_ARN, STS_CALL, refused
 from tests.support.hostile import http_answer
 from tests.support.hostile_front import Front, Twist
 from tests.support.hostile_proxy import Proxy
+from tests.support.runner import REPLICA
 
 STATUSES = [401, 403, 407]
 STEPS = {"token": 0, "role": 1, "credential": 2}

@@ -15,10 +15,9 @@ from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_dds.exceptions import DdsError, DdsTransportError
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import ARN, FETCH, FETCHED, TOKEN, FakeTime, lent, refused
 from tests.support.frames import secrets_in_frames
-from tests.support.runner import Run
+from tests.support.runner import REPLICA, Run
 from tests.support.versions import airflow_sensor, needs_supervisor
 
 

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsThrottledError, DdsTransportError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import STS_CALL, refused
 from tests.support.hostile import Trap, http_answer
 from tests.support.hostile_answers import redirect
 from tests.support.hostile_front import Twist
+from tests.support.runner import REPLICA
 
 
 @pytest.fixture

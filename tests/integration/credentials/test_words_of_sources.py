@@ -10,17 +10,15 @@ import pytest
 
 from airflow_provider_dds.client.sources import metadata, of_settings
 from airflow_provider_dds.exceptions import DdsError
-from tests.integration.conftest import REPLICA
 from tests.integration.credentials.scene import FETCHED, STS_CALL
-from tests.integration.test_words_of_others import EVIL, assert_harmless, harmful, lines
 from tests.support.hostile import http_answer
 from tests.support.hostile_front import Front, Twist
+from tests.support.runner import REPLICA
 from tests.support.tls import server_context
+from tests.support.words import EVIL, assert_harmless, harmful
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-__all__ = ["lines"]
 
 LONG = EVIL * (5 * 2**20 // len(EVIL))
 SAYS: dict[str, Callable[[str], Any]] = {
