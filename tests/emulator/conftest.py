@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alibabacloud_dds20151201.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
-from emulator_calls import Caller
 
 from airflow_provider_dds.emulator import Emulator, ManualClock
+from tests.support.emulator_calls import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ import sys
 
 import httpx
 import pytest
-from emulator_calls import ROOT
 
 from airflow_provider_dds.emulator import Emulator, cli
+from tests.support.emulator_calls import ROOT
 
 COMMAND = [sys.executable, "-m", "airflow_provider_dds.emulator"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from emulator_calls import Caller, stamp
 
 from airflow_provider_dds.emulator import Emulator, ManualClock
 from airflow_provider_dds.emulator.clock import utc_text
+from tests.support.emulator_calls import Caller, stamp
 
 REPLICA = {"DBInstanceId": "dds-demo-replica"}
 

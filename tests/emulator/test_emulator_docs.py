@@ -11,7 +11,6 @@ from typing import get_args
 from urllib.request import Request, urlopen
 
 import pytest
-from emulator_calls import ROOT
 
 from airflow_provider_dds.emulator import (
     Emulator,
@@ -28,6 +27,7 @@ from airflow_provider_dds.emulator.faults import FaultKind
 from airflow_provider_dds.emulator.operations import OPERATIONS
 from airflow_provider_dds.emulator.sts import KEYLESS_ACTIONS, STS_ACTIONS
 from airflow_provider_dds.hooks.dds import DdsHook
+from tests.support.emulator_calls import ROOT
 
 PAGE = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from alibabacloud_dds20151201 import models
 from alibabacloud_tea_openapi.exceptions import ClientException, ServerException, ThrottlingException
-from emulator_calls import encode
 
 from airflow_provider_dds.emulator import Fault, Readings
 from airflow_provider_dds.emulator.faults import FaultBook
+from tests.support.emulator_calls import encode
 
 REPLICA = {"DBInstanceId": "dds-demo-replica"}
 PATIENCE = 10.0

@@ -19,7 +19,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from emulator_calls import ROOT
 
 from airflow_provider_dds.emulator import (
     Credential,
@@ -31,6 +30,7 @@ from airflow_provider_dds.emulator import (
     ServiceError,
 )
 from airflow_provider_dds.emulator.pytest_plugin import dds_emulator  # noqa: F401 - a fixture
+from tests.support.emulator_calls import ROOT
 
 
 def listening(port: int) -> bool:

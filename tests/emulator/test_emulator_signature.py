@@ -7,11 +7,11 @@ import hashlib
 import pytest
 from alibabacloud_dds20151201 import models
 from alibabacloud_tea_openapi.exceptions import ClientException
-from emulator_calls import VERSION, encode, sign_acs3, sign_query, stamp
 
 from airflow_provider_dds.emulator import Credential, ServiceError
 from airflow_provider_dds.emulator.clock import parse_utc, utc_text
 from airflow_provider_dds.emulator.signature import Gatekeeper, SignedRequest
+from tests.support.emulator_calls import VERSION, encode, sign_acs3, sign_query, stamp
 
 REPLICA = {"DBInstanceId": "dds-demo-replica"}
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from emulator_calls import Caller, sign_query, stamp
 
 from airflow_provider_dds.emulator import Emulator, Metadata, Role, Scenario
+from tests.support.emulator_calls import Caller, sign_query, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

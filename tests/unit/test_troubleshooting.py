@@ -143,11 +143,11 @@ def test_links_on_the_page_lead_to_its_headings():
 
 def test_script_that_shows_what_the_service_knows_runs(monkeypatch, capsys):
     [script] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    with Emulator(speed=100_000) as service:
-        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", service.connection_json())
-        service.service.start_automatic_backup("dds-demo-replica")
+    with Emulator(speed=100_000) as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", emulator.connection_json())
+        emulator.service.start_automatic_backup("dds-demo-replica")
         exec(compile(re.sub(r'"dds-bp\w+"', '"dds-demo-replica"', script), "script", "exec"), {})
     printed = capsys.readouterr().out
     assert "DBInstance(db_instance_id='dds-demo-replica'" in printed
     for action in ("DescribeDBInstanceAttribute", "DescribeBackupTasks", "DescribeBackups", "DescribeHistoryTasks"):
-        assert service.calls(action) == 1
+        assert emulator.calls(action) == 1
