@@ -13,6 +13,8 @@ POLL_STRATEGIES = ("progress", "exponential", "fixed")
 MOST_SECONDS = 366 * 86400.0
 """Seconds: a year. No backup, outage or spacing of polls is longer, and dates still hold what is added to them."""
 _NOTHING = ("", "None", "null")
+LONGEST_RETENTION = 730
+"""Days that the service keeps a backup at most, unless it is kept for ever."""
 LONGEST_ID = 128
 """Characters that an id has at most; those of the service have about 20."""
 
@@ -173,6 +175,32 @@ def some_of(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...] 
     if not chosen or not all(each in allowed for each in chosen):
         raise DdsConfigurationError(f"{name} is {value!r}; it must be a list of one or more of {', '.join(allowed)}.")
     return tuple(each for each in allowed if each in chosen)
+
+
+def share(name: str, value: Any) -> float | None:
+    """Return a share of something, None for none.
+
+    :raises DdsConfigurationError: it is no number above 0 and up to 1.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise DdsConfigurationError(
+            f"{name} is {value!r}; it must be a number above 0 and up to 1, such as 0.5.{_not_templated(value)}"
+        )
+    return float(value)
+
+
+def days(name: str, value: Any) -> float:
+    """Return a number of days, 0 for none.
+
+    :raises DdsConfigurationError: it is negative, more than the service keeps a backup, or no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LONGEST_RETENTION:
+        raise DdsConfigurationError(
+            f"{name} is {value!r}; it must be 0 to {LONGEST_RETENTION} days, as a number.{_not_templated(value)}"
+        )
+    return float(value)
 
 
 def flag(name: str, value: Any) -> bool:

@@ -12,7 +12,6 @@ from airflow_provider_dds import arguments
 from airflow_provider_dds.compat import first_poll_at, pulled_own_xcom
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import DdsInstanceLink
-from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.sensors import start
 from airflow_provider_dds.sensors.base import DdsWaitSensor
 from airflow_provider_dds.sensors.memory import SensorMemory
@@ -116,26 +115,20 @@ class DdsBackupSensor(DdsWaitSensor):
         region_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        given = {**(kwargs.get("default_args") or {}), **kwargs}
-        for name in ("poke_interval", "timeout", "max_wait"):
-            if name in given and (given[name] is not None or name == "poke_interval"):
-                arguments.seconds(name, given[name])
+        self._check_spans(kwargs)
         super().__init__(**kwargs)
-        bring_default_retry_policy(self)
         self.db_instance_id = db_instance_id
         self.backup_job_id = backup_job_id
         self.confirm_backup_set = arguments.flag("confirm_backup_set", confirm_backup_set)
         self.confirm_timeout = arguments.seconds("confirm_timeout", confirm_timeout, zero=True)
         self.not_found_grace = arguments.seconds("not_found_grace", not_found_grace, zero=True)
-        asks_for_trigger = arguments.flag("start_from_trigger", start_from_trigger)
-        self.deferrable = arguments.flag("deferrable", deferrable) or asks_for_trigger
-        self.poll_strategy = arguments.poll_strategy(poll_strategy, exponential_backoff=self.exponential_backoff)
-        self.dds_conn_id = dds_conn_id
-        self.region_id = region_id
-        arguments.interval_within(self.poke_interval, self.timeout)
-        arguments.longest_wait(self.poke_interval, self.max_wait.total_seconds() if self.max_wait else None)
-        self._check_connection()
-        self.asks_for_trigger = asks_for_trigger
+        self._take(
+            deferrable=deferrable,
+            start_from_trigger=start_from_trigger,
+            poll_strategy=poll_strategy,
+            dds_conn_id=dds_conn_id,
+            region_id=region_id,
+        )
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -212,13 +205,10 @@ class DdsBackupSensor(DdsWaitSensor):
     def policy(self) -> dict[str, Any]:
         """Return how it waits, as arguments of :class:`~airflow_provider_dds.waiting.backup_job.BackupJobWait`."""
         return {
-            "poke_interval": float(self.poke_interval),
-            "max_wait": self.max_wait.total_seconds() if self.max_wait else None,
-            "poll_strategy": self.poll_strategy,
+            **self.polls(),
             "confirm_backup_set": self.confirm_backup_set,
             "confirm_timeout": self.confirm_timeout,
             "not_found_grace": self.not_found_grace,
-            "silent_fail": bool(self.silent_fail),
         }
 
     def _rendered(self, context: Context, started_at: float) -> WaitInputs:

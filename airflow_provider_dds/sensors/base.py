@@ -12,8 +12,10 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_dds import arguments
 from airflow_provider_dds.compat import first_poll_at, forget_result
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
+from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.tasks import DdsTask
 from airflow_provider_dds.triggers.deferral import NoEvent, as_taken_up, end_without_event
 from airflow_provider_dds.waiting import watch
@@ -55,6 +57,50 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
         :param started_at: epoch seconds at which it began.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def _check_spans(kwargs: Mapping[str, Any]) -> None:
+        """Check the spans that Airflow's own constructor takes, before it fails at them.
+
+        :raises DdsConfigurationError: one of them is no span.
+        """
+        given = {**(kwargs.get("default_args") or {}), **kwargs}
+        for name in ("poke_interval", "timeout", "max_wait"):
+            if name in given and (given[name] is not None or name == "poke_interval"):
+                arguments.seconds(name, given[name])
+
+    def _take(
+        self,
+        *,
+        deferrable: bool,
+        start_from_trigger: bool,
+        poll_strategy: str | None,
+        dds_conn_id: str,
+        region_id: str | None,
+    ) -> None:
+        """Take over the arguments that sensors have in common, at the end of a constructor.
+
+        :raises DdsConfigurationError: one of them is wrong.
+        """
+        bring_default_retry_policy(self)
+        asks_for_trigger = arguments.flag("start_from_trigger", start_from_trigger)
+        self.deferrable = arguments.flag("deferrable", deferrable) or asks_for_trigger
+        self.poll_strategy = arguments.poll_strategy(poll_strategy, exponential_backoff=self.exponential_backoff)
+        self.dds_conn_id = dds_conn_id
+        self.region_id = region_id
+        arguments.interval_within(self.poke_interval, self.timeout)
+        arguments.longest_wait(self.poke_interval, self.max_wait.total_seconds() if self.max_wait else None)
+        self._check_connection()
+        self.asks_for_trigger = asks_for_trigger
+
+    def polls(self) -> dict[str, Any]:
+        """Return how it polls, as arguments of :class:`~airflow_provider_dds.waiting.wait.Wait`."""
+        return {
+            "poke_interval": float(self.poke_interval),
+            "max_wait": self.max_wait.total_seconds() if self.max_wait else None,
+            "poll_strategy": self.poll_strategy,
+            "silent_fail": bool(self.silent_fail),
+        }
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Poll once. In deferrable mode a wait goes on in the triggerer, in the other modes Airflow calls this again.
@@ -98,7 +144,7 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
 
         :param why: why there is none.
         """
-        return self._begin(context)
+        return self._make_wait(self.clock.now() - (self.timeout if why.timed_out else 0.0)), self.hook
 
     def _keep_memory(self, wait: Wait[Any], hook: DdsHook) -> bool:
         """Keep what a rescheduled wait remembers for its next process; False where it matters and cannot be kept."""

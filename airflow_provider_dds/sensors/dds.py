@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_dds.sensors.backup import DdsBackupSensor
+    from airflow_provider_dds.sensors.fresh_backup import DdsFreshBackupSensor
 
-__all__ = ["DdsBackupSensor"]
-_HOMES = {"DdsBackupSensor": "airflow_provider_dds.sensors.backup"}
+__all__ = ["DdsBackupSensor", "DdsFreshBackupSensor"]
+_HOMES = {
+    "DdsBackupSensor": "airflow_provider_dds.sensors.backup",
+    "DdsFreshBackupSensor": "airflow_provider_dds.sensors.fresh_backup",
+}
 
 
 def __getattr__(name: str) -> Any:

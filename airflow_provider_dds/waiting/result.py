@@ -83,7 +83,7 @@ class Result:
         missing = {Outcome.DONE: "backup", Outcome.ERROR: "error"}.get(outcome)
         if outcome is Outcome.WAIT or (missing and found[missing] is None):
             raise UnreadableError(f"outcome {outcome.value!r} is no end" if not missing else f"{missing!r} is missing")
-        if outcome is Outcome.DONE and not all(isinstance(found["backup"].get(name), str) for name in _BACKUP):
+        if outcome is Outcome.DONE and not _is_a_backup(found["backup"]):
             raise UnreadableError(f"field 'backup' lacks {' or '.join(_BACKUP)}")
         return cls(**{**found, "outcome": outcome, "error": error_from_json(error) if error else None})
 
@@ -108,3 +108,10 @@ class Result:
         if self.outcome is Outcome.ERROR and self.error is not None:
             raise self.error
         raise _RAISED.get(self.outcome, DdsTimeoutError)(f"{self.text} {advice[self.outcome]}")
+
+
+def _is_a_backup(facts: Mapping[str, Any]) -> bool:
+    """Whether these are the facts of a backup. One that is found by its age may be of a job that is not shown."""
+    job_id = facts.get("backup_job_id")
+    unknown = job_id is None and "backup_job_id" in facts and "age_seconds" in facts
+    return isinstance(facts.get("db_instance_id"), str) and (isinstance(job_id, str) or unknown)

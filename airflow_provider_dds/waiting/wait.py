@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_dds.api.errors import is_transient
 from airflow_provider_dds.exceptions import DdsError
@@ -44,6 +44,7 @@ class Verdict:
 class Wait(ABC, Generic[Seen]):
     """A wait for something that polls can see. Its constructor's arguments are plain JSON.
 
+    :cvar good: what the name is when the wait ends well.
     :ivar started_at: epoch seconds at which the wait began.
     :ivar deadline: epoch seconds at which it ends.
     :ivar poke_interval: seconds between two polls, the finest spacing.
@@ -56,6 +57,7 @@ class Wait(ABC, Generic[Seen]):
     :ivar last_line: the last poll in words, once the wait is over.
     """
 
+    good: ClassVar[str] = "good"
     started_at: float
     deadline: float
     poke_interval: float = 60.0
@@ -174,7 +176,7 @@ class Wait(ABC, Generic[Seen]):
         asked = f" Asked (request ids): {', '.join(self.calls_made)}." if self.calls_made else ""
         if verdict.outcome is Outcome.DONE:
             warning = f" Warning: {verdict.warning}" if verdict.warning else ""
-            text = f"{self.name} is good {waited}: {verdict.reason}.{warning}"
+            text = f"{self.name} is {self.good} {waited}: {verdict.reason}.{warning}"
             return Result(verdict.outcome, text, self.facts())
         if verdict.outcome is Outcome.ERROR:
             said = f"{self.name} cannot be watched. {verdict.reason}"
@@ -185,9 +187,9 @@ class Wait(ABC, Generic[Seen]):
             said = f"does not show {waited}: {verdict.reason}"
         elif verdict.error is not None:
             seen = f". Seen before that: {self.seen_before}" if self.seen_before else ""
-            said = f"was not good at its deadline, {waited}. The last {verdict.reason}{seen}"
+            said = f"was not {self.good} at its deadline, {waited}. The last {verdict.reason}{seen}"
         else:
-            said = f"was not good at its deadline, {waited}. Last poll: {self.shown(verdict, now)}"
+            said = f"was not {self.good} at its deadline, {waited}. Last poll: {self.shown(verdict, now)}"
         return Result(verdict.outcome, f"{self.name} {said}.{asked}")
 
     # --- from process to process ------------------------------------------------------------------------------------
@@ -204,7 +206,8 @@ class Wait(ABC, Generic[Seen]):
 
     def to_json(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {name: getattr(self, name) for name in self.shape()}
+        fields = {name: getattr(self, name) for name in self.shape()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @property
     def remembers(self) -> bool:

@@ -74,3 +74,15 @@ def test_example_makes_one_backup_of_each_instance_and_ends_well(
     assert waited_for == {(job.job.instance_id, job.job_id) for job in jobs}, "each gate waits for its own job"
     if UNLISTED & set(example.instances):
         assert not UNLISTED & {x.params["DBInstanceId"] for x in tasks}, "no call lists their running jobs"
+
+
+def test_example_that_wants_a_fresh_backup_makes_none_and_goes_on_with_one(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with Emulator(speed=1000) as emulator:
+        emulator.service.start_automatic_backup("dds-demo-replica")
+        emulator.service.end_backup("dds-demo-replica")
+        connected = {**environment, "AIRFLOW_CONN_DDS_DEFAULT": emulator.connection_json()}
+        run_airflow(["dags", "test", "dds_fresh_backup"], connected, tmp_path)
+        assert not emulator.requests("CreateBackup")
+        assert emulator.requests("DescribeBackups")

@@ -14,7 +14,7 @@ from airflow_provider_dds.exceptions import (
     DdsNotFoundError,
     DdsResponseError,
 )
-from tests.integration.conftest import REPLICA
+from tests.support.runner import REPLICA
 
 KINDS = ["dds-demo-replica", "dds-demo-cluster", "dds-demo-sharded", "dds-demo-local", "dds-demo-standalone"]
 DAY = 86_400
@@ -25,24 +25,24 @@ def now(clock):
     return lambda: datetime.fromtimestamp(clock.now, tz=timezone.utc)
 
 
-def backed_up(service, clock, instance_id, *, mode="Automated", **outcome):
+def backed_up(emulator, clock, instance_id, *, mode="Automated", **outcome):
     """Let a backup of an instance be made and be over; return its job id."""
-    service.service.next_job(instance_id, **outcome)
+    emulator.service.next_job(instance_id, **outcome)
     if mode == "Automated":
-        job_id = service.service.start_automatic_backup(instance_id)
+        job_id = emulator.service.start_automatic_backup(instance_id)
     else:
-        job_id = service.service.create_job(service.service.instance(instance_id), "Manual", "Snapshot").job_id
+        job_id = emulator.service.create_job(emulator.service.instance(instance_id), "Manual", "Snapshot").job_id
     clock.advance(400)
     return job_id
 
 
 @pytest.mark.parametrize("instance_id", KINDS)
-def test_every_layout_has_one_row_a_backup(service, clock, hook, now, instance_id):
-    first = backed_up(service, clock, instance_id)
+def test_every_layout_has_one_row_a_backup(emulator, clock, hook, now, instance_id):
+    first = backed_up(emulator, clock, instance_id)
     clock.advance(3600)
-    second = backed_up(service, clock, instance_id, mode="Manual")
+    second = backed_up(emulator, clock, instance_id, mode="Manual")
     clock.advance(3600)
-    backed_up(service, clock, instance_id, fail_at=40)
+    backed_up(emulator, clock, instance_id, fail_at=40)
     found = hook.list_backups(instance_id, since=now() - timedelta(days=1))
     assert [row.good for row in found] == [False, True, True]
     assert found[0].why_not.startswith("failed")
@@ -70,58 +70,58 @@ def test_every_layout_has_one_row_a_backup(service, clock, hook, now, instance_i
     ],
     ids=lambda readings: next(iter(readings)),
 )
-def test_each_reading_has_the_same_rows(service, clock, hook, now, instance_id, readings):
-    service.service.readings = Readings(**readings)
+def test_each_reading_has_the_same_rows(emulator, clock, hook, now, instance_id, readings):
+    emulator.service.readings = Readings(**readings)
     for mode in ("Automated", "Manual"):
-        backed_up(service, clock, instance_id, mode=mode)
+        backed_up(emulator, clock, instance_id, mode=mode)
         clock.advance(3600)
     found = hook.list_backups(instance_id, since=now() - timedelta(days=1))
     assert [(row.backup_mode, row.why_not) for row in found] == [("Manual", None), ("Automated", None)]
 
 
 @pytest.mark.parametrize("readings", [{"node_filter": False}, {"shard_list": False, "shard_node_id": "optional"}])
-def test_sets_of_unknown_shards_are_no_complete_backup(service, clock, hook, now, readings):
-    service.service.readings = Readings(**readings)
-    backed_up(service, clock, "dds-demo-sharded")
+def test_sets_of_unknown_shards_are_no_complete_backup(emulator, clock, hook, now, readings):
+    emulator.service.readings = Readings(**readings)
+    backed_up(emulator, clock, "dds-demo-sharded")
     [row] = hook.list_backups("dds-demo-sharded", since=now() - timedelta(days=1))
     assert row.why_not == "incomplete: which shards its sets are of is not shown"
 
 
 @pytest.mark.parametrize("instance_id", KINDS[:3])
-def test_backup_under_way_is_a_row(service, clock, hook, now, instance_id):
-    service.service.start_automatic_backup(instance_id)
+def test_backup_under_way_is_a_row(emulator, clock, hook, now, instance_id):
+    emulator.service.start_automatic_backup(instance_id)
     clock.advance(150)
     [row] = hook.list_backups(instance_id, since=now() - timedelta(days=1))
     assert row.why_not.startswith("running: Backuping")
     assert row.backup_mode == "Automated"
 
 
-def test_shard_whose_set_is_late_is_named(service, clock, hook, now):
-    service.service.readings = Readings(shard_set_lag_seconds=3600)
-    backed_up(service, clock, "dds-demo-sharded")
+def test_shard_whose_set_is_late_is_named(emulator, clock, hook, now):
+    emulator.service.readings = Readings(shard_set_lag_seconds=3600)
+    backed_up(emulator, clock, "dds-demo-sharded")
     [row] = hook.list_backups("dds-demo-sharded", since=now() - timedelta(days=1))
     assert row.why_not == "incomplete: no set of shard d-demo-sharded-2"
 
 
-def test_shard_that_was_released_is_not_asked_again(service, clock, hook, now):
-    backed_up(service, clock, "dds-demo-sharded")
-    original = service.service.call
+def test_shard_that_was_released_is_not_asked_again(emulator, clock, hook, now):
+    backed_up(emulator, clock, "dds-demo-sharded")
+    original = emulator.service.call
 
     def releases(action, params):
         if action == "DescribeBackups":
-            service.service.set_shards("dds-demo-sharded", 1)
+            emulator.service.set_shards("dds-demo-sharded", 1)
         return original(action, params)
 
-    service.service.call = releases
+    emulator.service.call = releases
     [row] = hook.list_backups("dds-demo-sharded", since=now() - timedelta(days=1))
     assert (row.good, row.backup_id) == (True, "56640001")
 
 
-def test_span_and_modes_choose_the_rows(service, clock, hook, now):
+def test_span_and_modes_choose_the_rows(emulator, clock, hook, now):
     for _ in range(4):
-        backed_up(service, clock, REPLICA)
+        backed_up(emulator, clock, REPLICA)
         clock.advance(DAY - 400)
-    backed_up(service, clock, REPLICA, mode="Manual")
+    backed_up(emulator, clock, REPLICA, mode="Manual")
     [by_hand] = hook.list_backups(REPLICA, since=now() - timedelta(days=9), backup_modes=["Manual"])
     assert by_hand.backup_mode == "Manual"
     assert len(hook.list_backups(REPLICA, since=now() - timedelta(days=9))) == 5
@@ -130,8 +130,8 @@ def test_span_and_modes_choose_the_rows(service, clock, hook, now):
     assert len(earlier) == 2
 
 
-def test_coroutine_gives_the_same(service, clock, hook, now):
-    backed_up(service, clock, REPLICA)
+def test_coroutine_gives_the_same(emulator, clock, hook, now):
+    backed_up(emulator, clock, REPLICA)
     since = now() - timedelta(days=1)
     assert asyncio.run(hook.alist_backups(REPLICA, since=since)) == hook.list_backups(REPLICA, since=since)
 
@@ -150,31 +150,31 @@ def test_coroutine_gives_the_same(service, clock, hook, now):
         ({"db_instance_id": None}, "db_instance_id is None"),
     ],
 )
-def test_wrong_argument_is_refused_with_the_fix(service, hook, arguments, says):
+def test_wrong_argument_is_refused_with_the_fix(emulator, hook, arguments, says):
     given = {"db_instance_id": REPLICA, "since": datetime(2026, 1, 1, tzinfo=timezone.utc), **arguments}
     with pytest.raises(DdsConfigurationError, match=says):
         hook.list_backups(**given)
-    assert service.requests() == []
+    assert emulator.requests() == []
 
 
-def test_listing_that_may_have_more_is_an_error(service, clock, hook, now):
-    service.service.readings = Readings(page_rows=30, page_number="ignored")
+def test_listing_that_may_have_more_is_an_error(emulator, clock, hook, now):
+    emulator.service.readings = Readings(page_rows=30, page_number="ignored")
     for _ in range(31):
-        backed_up(service, clock, REPLICA)
+        backed_up(emulator, clock, REPLICA)
     with pytest.raises(DdsResponseError, match="may have rows"):
         hook.list_backups(REPLICA, since=now() - timedelta(days=9))
 
 
-def test_shards_that_cannot_be_asked_for_are_an_error_and_not_no_backups(service, clock, hook, now):
-    service.service.readings = Readings(shard_list=False)
-    backed_up(service, clock, "dds-demo-sharded")
+def test_shards_that_cannot_be_asked_for_are_an_error_and_not_no_backups(emulator, clock, hook, now):
+    emulator.service.readings = Readings(shard_list=False)
+    backed_up(emulator, clock, "dds-demo-sharded")
     with pytest.raises(DdsResponseError, match="shows no shards"):
         hook.list_backups("dds-demo-sharded", since=now() - timedelta(days=1))
 
 
-def test_unknown_instance_and_denied_calls_are_errors(service, hook, now):
+def test_unknown_instance_and_denied_calls_are_errors(emulator, hook, now):
     with pytest.raises(DdsNotFoundError):
         hook.list_backups("dds-unknown", since=now() - timedelta(days=1))
-    service.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackups", times=None)
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackups", times=None)
     with pytest.raises(DdsAccessDeniedError):
         hook.list_backups(REPLICA, since=now() - timedelta(days=1))

@@ -69,9 +69,9 @@ def arguments_of(cls: type) -> dict[str, inspect.Parameter]:
 
 
 def required_of(cls: type) -> dict[str, Any]:
-    """Return a template for each argument that has to be given."""
-    needed = [name for name, each in arguments_of(cls).items() if each.default is each.empty]
-    return {name: f" {{{{ params.{name} }}}} " for name in needed}
+    """Return a template for each text that has to be given, and a number for each span."""
+    needed = {name: str(each.annotation) for name, each in arguments_of(cls).items() if each.default is each.empty}
+    return {name: f" {{{{ params.{name} }}}} " if kind == "str" else 3600.0 for name, kind in needed.items()}
 
 
 def test_the_walk_finds_what_there_is() -> None:
@@ -173,6 +173,7 @@ def trigger_arguments(cls: type) -> dict[str, Any]:
         "str": lambda name, _: f"{name}-1",
         "float": lambda name, _: 100.0 + len(name),
         "bool": lambda _, default: not default,
+        "tuple[str, ...]": lambda name, _: [f"{name}-1", f"{name}-2"],
         "dict[str, Any]": lambda name, _: {name: ["words", 1, None]},
     }
     return {

@@ -156,6 +156,13 @@ class TestShards:
         [row] = rows_of(SHARDED, sets)
         assert row.why_not == "incomplete: which shards its sets are of is not shown"
 
+    @pytest.mark.parametrize("name", ["start_time", "end_time", "size_bytes", "expire_time"])
+    def test_what_only_one_of_two_sets_shows_is_not_known_of_the_backup(self, name):
+        one, other = self.both()
+        [row] = rows_of(SHARDED, [one, replace(other, **{name: None})])
+        assert row.good
+        assert getattr(row, name) is None
+
     def test_instance_that_shows_no_shards_has_no_complete_backup(self):
         [row] = rows_of(replace(SHARDED, shard_node_ids=()), [a_set()])
         assert not row.good

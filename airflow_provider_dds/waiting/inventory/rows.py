@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SHARD_LAYOUTS = (Layout.SHARDED, Layout.LOCAL_SHARDED)
 """Layouts in which a backup has a set for each shard."""
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
+_OF_EACH = ("start_time", "end_time", "size_bytes", "expire_time")
 _NO_JOB = "without a job id: "
 _STATES = {
     SetState.SUCCESS: BackupState.GOOD,
@@ -144,12 +145,17 @@ def _backup(instance: DBInstance, sets: Sets, job: BackupJob | None, now: float)
     named = [each.backup_job_id for each in sets if not each.backup_job_id.startswith(_NO_JOB)]
     job_id = next(iter(named), job.backup_job_id if job else None)
     return Backup(
-        **backup_fields(instance.db_instance_id, job_id, job, sets),
+        **{**backup_fields(instance.db_instance_id, job_id, job, sets), **_unknown(sets)},
         state=state,
         why_not=None if state is BackupState.GOOD else f"{state.value}: {why}" if why else state.value,
         missing_shards=missing,
         nodes=sets if per_shard else tuple(node for each in sets for node in each.nodes),
     )
+
+
+def _unknown(sets: Sets) -> dict[str, None]:
+    """Return what is not known of a backup because one of its sets does not say it."""
+    return {name: None for name in _OF_EACH if any(getattr(each, name) is None for each in sets)}
 
 
 def _state(seen: Observation, now: float) -> tuple[BackupState, str]:

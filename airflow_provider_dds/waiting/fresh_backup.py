@@ -1,0 +1,134 @@
+"""The wait for a good backup that is fresh enough, whoever made it, without I/O and without a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES, Backup, BackupState
+from airflow_provider_dds.waiting.inventory.freshness import Freshness, span
+from airflow_provider_dds.waiting.inventory.listing import Inventory, read_inventory
+from airflow_provider_dds.waiting.result import Outcome
+from airflow_provider_dds.waiting.wait import Verdict, Wait
+
+if TYPE_CHECKING:
+    from airflow_provider_dds.api.models import DBInstance
+    from airflow_provider_dds.api.requests import ApiCalls
+
+_DAY = 86_400.0
+_TO_COMPARE = 8 * _DAY
+"""How much further back the backups are listed whose sizes are compared."""
+_TO_TELL = 31 * _DAY
+"""How much further back the last poll looks for the newest good backup, to name it."""
+_MOST_NAMED = 3
+
+
+@dataclass(kw_only=True)
+class FreshBackupWait(Wait[Inventory]):
+    """The state of a wait for a good backup that is fresh enough.
+
+    :ivar max_age: seconds.
+    :ivar age_of: what the age counts from: ``data``, the start of the backup, or ``end``.
+    :ivar backup_modes: who may have made it.
+    :ivar backup_methods: how it may have been made; None: in any way.
+    :ivar min_size_ratio: least size, as a share of the median of the good ones before it; None: any size.
+    :ivar min_days_left: days that it will be kept at the least.
+    """
+
+    good: ClassVar[str] = "there"
+    db_instance_id: str
+    max_age: float
+    age_of: str = "data"
+    backup_modes: tuple[str, ...] = BACKUP_MODES
+    backup_methods: tuple[str, ...] | None = None
+    min_size_ratio: float | None = None
+    min_days_left: float = 0.0
+    seen: Inventory | None = field(default=None, init=False)
+    found: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._asked = Freshness(
+            self.max_age,
+            self.age_of,
+            self.backup_modes,
+            self.backup_methods,
+            self.min_size_ratio,
+            self.min_days_left,
+        )
+
+    @property
+    def name(self) -> str:
+        """What is waited for."""
+        return f"A fresh backup of {self.db_instance_id}"
+
+    @property
+    def instance(self) -> DBInstance | None:
+        """The instance, once a poll has asked for it."""
+        return self.seen.instance if self.seen else None
+
+    @property
+    def calls_made(self) -> tuple[str, ...]:
+        """The calls of the last answered poll."""
+        return self.seen.asked if self.seen else ()
+
+    def observe(self, now: float) -> ApiCalls[Inventory]:
+        """Return the calls of one poll. A sharded instance is asked for anew, as its shards may change."""
+        known = self.instance
+        listed = yield from read_inventory(
+            self.db_instance_id,
+            since=datetime.fromtimestamp(max(0.0, now - self._looks_back(now)), tz=timezone.utc),
+            now=now,
+            instance=known if known and not known.is_sharded else None,
+        )
+        return listed
+
+    def judge(self, seen: Inventory, now: float) -> Verdict:
+        """Return whether one of the backups that are listed is fresh enough."""
+        self.seen = seen
+        asked = [each for each in seen.backups if self._asked.counts(each)]
+        for backup in asked:
+            if self._asked.why_not(backup, asked, now) is None:
+                age = self._asked.age(backup, now) or 0.0
+                self.found = {**backup.facts(), "age_seconds": round(age)}
+                return Verdict(Outcome.DONE, f"{_name(backup)} is {span(age)} old")
+        return Verdict(Outcome.WAIT, "; ".join(self._none_yet(asked, now)))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of the backup, with its age."""
+        return self.found
+
+    @property
+    def seen_before(self) -> str:
+        """The newest backup that the last answered poll showed."""
+        newest = next((each for each in self.seen.backups if self._asked.counts(each)), None) if self.seen else None
+        return f"{_name(newest)}, {newest.why_not or 'good'}" if newest else ""
+
+    def _none_yet(self, asked: list[Backup], now: float) -> list[str]:
+        """Return in words the newest good backup, what was made since, and what runs."""
+        newest = next((each for each in asked if each.good), None)
+        since = asked if newest is None else asked[: asked.index(newest)]
+        if newest is None:
+            said = [f"no good backup has begun in the last {span(self._looks_back(now))}"]
+        else:
+            said = [f"the newest good backup, {_name(newest)}, {self._asked.why_not(newest, asked, now)}"]
+        said += [f"running now: {_name(each)}" for each in since if each.state is BackupState.RUNNING][:1]
+        bad = [f"{_name(each)} {each.why_not}" for each in since if each.state is not BackupState.RUNNING]
+        if bad:
+            more = f" and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
+            said.append(f"{'since then' if newest else 'not good'}: {', '.join(bad[:_MOST_NAMED])}{more}")
+        return said
+
+    def _looks_back(self, now: float) -> float:
+        """Return for how many seconds before now a poll lists the backups."""
+        further = min(max(self.max_age, _DAY), _TO_TELL)
+        if self.min_size_ratio is not None:
+            further = max(further, _TO_COMPARE)
+        return self.max_age + (_TO_TELL if now >= self.deadline else further)
+
+
+def _name(backup: Backup) -> str:
+    """Return a backup as the console shows it: ``5664 (Automated, 2026-01-02 03:10 UTC)``."""
+    began = backup.start_time.strftime("%Y-%m-%d %H:%M UTC") if backup.start_time else "start unknown"
+    name = backup.backup_id or f"job {backup.backup_job_id}"
+    return f"{name} ({backup.backup_mode or 'mode unknown'}, {began})"
