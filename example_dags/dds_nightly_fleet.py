@@ -1,15 +1,17 @@
-"""Back up a whole fleet every night. Each instance has a gate of its own; one that fails stops no other.
+"""Back up a whole fleet every night. Each instance has a task of its own; one that fails stops no other.
 
-The fleet is the Airflow Variable ``dds_fleet``, a JSON list of instance ids.
+The fleet is the Airflow Variable ``dds_fleet``, a JSON list of instance ids. One task an instance asks for the backup
+and waits for it: to clear one that failed makes a new backup.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
-from airflow.sdk import Variable, dag, task, task_group
+from airflow.sdk import Variable, dag, task
 
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
-from airflow_provider_dds.sensors.dds import DdsBackupSensor
 
 DEMO_FLEET = ["dds-demo-replica", "dds-demo-cluster", "dds-demo-sharded"]
 
@@ -28,29 +30,27 @@ def dds_nightly_fleet():
         return Variable.get("dds_fleet", default=DEMO_FLEET, deserialize_json=True)
 
     # --8<-- [start:howto_dds_nightly_fleet]
-    @task_group
-    def back_up(db_instance_id):
-        create_backup = DdsCreateBackupOperator(task_id="create_backup", db_instance_id=db_instance_id)
-        wait_for_backup = DdsBackupSensor(
-            task_id="wait_for_backup",
-            db_instance_id=db_instance_id,
-            backup_job_id=create_backup.output,
-            deferrable=True,
-            poke_interval=30,
-        )
-        return wait_for_backup.output
+    instances = fleet()
+    back_up = DdsCreateBackupOperator.partial(
+        task_id="back_up",
+        wait_for_completion=True,
+        deferrable=True,
+        poke_interval=30,
+        timeout=timedelta(hours=6),
+        map_index_template="{{ task.db_instance_id }}",
+    ).expand(db_instance_id=instances)
 
     @task(trigger_rule="all_done")
-    def report(wanted, backups):
-        """Say what is there, and fail the night if one is missing."""
-        done = {backup["db_instance_id"]: backup for backup in backups}
-        for instance, backup in done.items():
+    def report(wanted, ti=None):
+        """Say what is there. It raises where one is missing: a run is as green as its last task."""
+        backups = ti.xcom_pull(task_ids="back_up", key="backup", map_indexes=list(range(len(wanted))))
+        good = {backup["db_instance_id"]: backup for backup in backups if backup}
+        for instance, backup in good.items():
             print(f"{instance}: backup set {backup['backup_id']}, {backup['size_bytes']} bytes")
-        if missing := sorted(set(wanted) - set(done)):
+        if missing := sorted(set(wanted) - set(good)):
             raise RuntimeError(f"no good backup of {', '.join(missing)}")
 
-    instances = fleet()
-    report(instances, back_up.expand(db_instance_id=instances))
+    back_up >> report(instances)
     # --8<-- [end:howto_dds_nightly_fleet]
 
 

@@ -5,7 +5,7 @@ from airflow_provider_dds.sensors.dds import DdsBackupSensor
 
 with DAG("dds_quickstart", schedule=None):
     instance = "dds-demo-replica"
-    create = DdsCreateBackupOperator(task_id="create_backup", db_instance_id=instance)
+    create = DdsCreateBackupOperator(task_id="create_backup", db_instance_id=instance, deferrable=True)
     wait = DdsBackupSensor(
         task_id="wait_for_backup", db_instance_id=instance, backup_job_id=create.output, deferrable=True
     )

@@ -42,12 +42,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory, example_dags: Path) ->
 @pytest.mark.parametrize(
     "example",
     [
-        Example("dds_quickstart", ["dds-demo-replica"], seconds=0.01),  # it polls once a minute: be over at once
+        Example("dds_quickstart", ["dds-demo-replica"], seconds=0.01),  # polls are far apart: be over at once
         Example("dds_backup_gate", ["dds-demo-replica"], seconds=15),
         Example("dds_backup_gate_deferrable", ["dds-demo-replica"], seconds=10),
         Example("dds_backup_gate_no_worker", ["dds-demo-replica"], seconds=10),
         Example("dds_backup_in_one_task", ["dds-demo-replica"], seconds=10),
-        Example("dds_nightly_fleet", ALL_KINDS, seconds=1),
+        Example("dds_nightly_fleet", ALL_KINDS, seconds=0.01),
     ],
     ids=lambda example: example.dag_id,
 )
