@@ -171,7 +171,7 @@ def forget_result(context: Context) -> None:
         _log.warning("What an earlier run of this task returned could not be deleted: %s.", error)
 
 
-async def connection_of(hook: BaseHook, conn_id: str) -> Any:
+async def connection_of(hook: type[BaseHook], conn_id: str) -> Any:
     """Return a connection, for code that an event loop runs.
 
     Before Airflow 3.3.2 ``aget_connection`` (3.1) masks the secrets in a way that blocks the loop, and may deadlock on

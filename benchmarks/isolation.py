@@ -23,9 +23,8 @@ from itertools import pairwise
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dds.client import threads
+from airflow_provider_dds.client import calls, threads
 from airflow_provider_dds.exceptions import DdsError
-from airflow_provider_dds.hooks import dds as hooks
 from airflow_provider_dds.hooks.dds import DdsHook
 from benchmarks.result import Result, Table, Target, run_alone
 from benchmarks.service import EmulatedService, emulated
@@ -176,7 +175,7 @@ def wait_all(connections: dict[str, str], prefix: str, trouble: Trouble) -> int:
     for name, value in connections.items():
         os.environ[f"AIRFLOW_CONN_{name}"] = value
     if trouble.one_pool:
-        hooks.in_thread = partial(in_one_pool, hooks.in_thread)  # type: ignore[assignment]
+        calls.in_thread = partial(in_one_pool, calls.in_thread)  # type: ignore[assignment]
     return asyncio.run(waits(prefix, trouble))
 
 

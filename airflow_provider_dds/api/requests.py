@@ -66,6 +66,13 @@ class Answer(Generic[T]):
 
 
 ApiCalls = Generator[Request[Any], Answer[Any], T]
+"""Calls that are still to be made, and what they give."""
+
+
+def call(request: Request[T]) -> ApiCalls[Answer[T]]:
+    """Yield a request and give its answer, typed: an operation makes each of its calls so."""
+    answer: Answer[T] = yield request
+    return answer
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,10 @@ class Page(Generic[T]):
         return is_short and (self.size in _SIZES[:-1] or len(self.rows) not in _SIZES)
 
 
+Listing = Generator[Request[Page[T]], Answer[Page[T]], None]
+"""A listing: it yields a request a page, to the last one."""
+
+
 def _minute(moment: datetime | None) -> str | None:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%MZ") if moment else None
 
@@ -128,28 +139,21 @@ def create_backup(
     before_sending: Callable[[], None] | None = None,
 ) -> ApiCalls[str]:
     """CreateBackup: ask for a backup; gives the job id (the backup id where the service names no job)."""
-    answer = yield Request(
-        "CreateBackup",
-        {
-            "DBInstanceId": db_instance_id,
-            "BackupMethod": backup_method,
-            "BackupRetentionPeriod": backup_retention_period,
-        },
-        _job_id,
-        kind=Kind.ONCE,
-        before_sending=before_sending,
-    )
-    return str(answer.value)
+    query = {
+        "DBInstanceId": db_instance_id,
+        "BackupMethod": backup_method,
+        "BackupRetentionPeriod": backup_retention_period,
+    }
+    answer = yield from call(Request("CreateBackup", query, _job_id, Kind.ONCE, before_sending))
+    return answer.value
 
 
 def describe_backup_tasks(db_instance_id: str, backup_job_id: str | None = None) -> ApiCalls[Answer[list[BackupJob]]]:
     """DescribeBackupTasks: the jobs of an instance, or what the service has under one job id."""
-    answer = yield Request(
-        "DescribeBackupTasks",
-        {"DBInstanceId": db_instance_id, "BackupJobId": backup_job_id},
-        lambda body: rows(body, "BackupJobs", "BackupJob", BackupJob.from_wire),
+    query = {"DBInstanceId": db_instance_id, "BackupJobId": backup_job_id}
+    return call(
+        Request("DescribeBackupTasks", query, lambda body: rows(body, "BackupJobs", "BackupJob", BackupJob.from_wire))
     )
-    return answer
 
 
 def describe_backups(
@@ -160,7 +164,7 @@ def describe_backups(
     node_id: str | None = None,
     start_time: datetime | None = None,
     end_time: datetime | None = None,
-) -> Generator[Request[Any], Answer[Any], None]:
+) -> Listing[BackupSet]:
     """DescribeBackups: the backup sets of an instance or of one node; a request a page to the last one."""
     query = {
         "DBInstanceId": db_instance_id,
@@ -186,7 +190,7 @@ def describe_cluster_backups(
     backup_id: str | None = None,
     start_time: datetime | None = None,
     end_time: datetime | None = None,
-) -> Generator[Request[Any], Answer[Any], None]:
+) -> Listing[BackupSet]:
     """DescribeClusterBackups: the cluster backups of a sharded instance, with the sets of their nodes."""
     query = {
         "DBInstanceId": db_instance_id,
@@ -209,18 +213,18 @@ def describe_db_instance(db_instance_id: str) -> ApiCalls[DBInstance]:
 
     :raises DdsNotFoundError: the service answers with an empty list, its other way to say that it knows no such id.
     """
-    answer: Answer[list[DBInstance]] = yield Request(
-        "DescribeDBInstanceAttribute",
-        {"DBInstanceId": db_instance_id},
-        lambda body: rows(body, "DBInstances", "DBInstance", DBInstance.from_wire),
+    action = "DescribeDBInstanceAttribute"
+    query = {"DBInstanceId": db_instance_id}
+    answer = yield from call(
+        Request(action, query, lambda body: rows(body, "DBInstances", "DBInstance", DBInstance.from_wire))
     )
     for instance in answer.value:
         if instance.db_instance_id == db_instance_id:
             return instance
     raise DdsNotFoundError(
-        f"DescribeDBInstanceAttribute knows no instance {db_instance_id}. Check the instance id, and that the "
+        f"{action} knows no instance {db_instance_id}. Check the instance id, and that the "
         f"connection's region and account are those of the instance. Request id: {answer.request_id or 'none'}.",
-        action="DescribeDBInstanceAttribute",
+        action=action,
         http_status=200,
         request_id=answer.request_id,
         message="The list of instances is empty.",
@@ -234,7 +238,7 @@ def describe_history_tasks(
     from_start_time: datetime,
     to_start_time: datetime,
     task_type: str | None = "ManualBackupIns",
-) -> Generator[Request[Any], Answer[Any], None]:
+) -> Listing[HistoryTask]:
     """DescribeHistoryTasks: what the service's task centre ran on an instance in a span of the last 30 days."""
     query = {
         "InstanceId": db_instance_id,
@@ -253,19 +257,16 @@ def describe_history_tasks(
 
 def describe_regions() -> ApiCalls[Answer[None]]:
     """DescribeRegions: needs nothing but a valid signature, which is what it is called for."""
-    answer = yield Request("DescribeRegions", {}, lambda _: None)
-    return answer
+    return call(Request("DescribeRegions", {}, lambda _: None))
 
 
-def read(
-    pages: Generator[Request[Any], Answer[Any], None], *, first_page_only: bool = False
-) -> ApiCalls[tuple[list[Any], str, DdsResponseError | None]]:
+def read(pages: Listing[T], *, first_page_only: bool = False) -> ApiCalls[tuple[list[T], str, DdsResponseError | None]]:
     """Drive a listing as far as it goes; gives its rows, the id of the last request, and why there may be more rows."""
-    found: list[Any] = []
+    found: list[T] = []
     request_id = ""
     request = next(pages)
     while True:
-        answer = yield request
+        answer = yield from call(request)
         found += answer.value
         request_id = answer.request_id
         if first_page_only:
@@ -278,7 +279,7 @@ def read(
             return found, request_id, error
 
 
-def collect(pages: Generator[Request[Any], Answer[Any], None]) -> ApiCalls[tuple[list[Any], str]]:
+def collect(pages: Listing[T]) -> ApiCalls[tuple[list[T], str]]:
     """Drive a listing to its end; gives all its rows and the id of the last request.
 
     :raises DdsResponseError: there may be more rows than the service gives.
@@ -289,13 +290,11 @@ def collect(pages: Generator[Request[Any], Answer[Any], None]) -> ApiCalls[tuple
     return found, request_id
 
 
-def _pages(
-    action: str, query: dict[str, Any], page_parameter: str, parse: Callable[[Wire], Page[Any]]
-) -> Generator[Request[Any], Answer[Any], None]:
+def _pages(action: str, query: dict[str, Any], page_parameter: str, parse: Callable[[Wire], Page[T]]) -> Listing[T]:
     seen: set[Any] = set()
     received = 0
     for page in range(1, MOST_PAGES + 1):
-        answer: Answer[Page[Any]] = yield Request(action, {**query, page_parameter: page}, parse)
+        answer = yield Request(action, {**query, page_parameter: page}, parse)
         ids = {_identity(row) for row in answer.value}
         if not ids:
             return

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 from weakref import WeakValueDictionary
 
-from airflow_provider_dds.api.errors import Repeat, deserves_second_try, repeat_for
 from airflow_provider_dds.api.requests import Answer, Kind, Request
 from airflow_provider_dds.client import sdk
 from airflow_provider_dds.client.answers import Call, no_answer, object_in
 from airflow_provider_dds.client.credentials import CALLER, Caller, credential_for, forget_credentials
 from airflow_provider_dds.client.forks import Lock
 from airflow_provider_dds.client.outcome import WireError
-from airflow_provider_dds.client.pace import MOST_PAUSE, forget_limiters, limiter_for
+from airflow_provider_dds.client.pace import forget_limiters, limiter_for
 from airflow_provider_dds.client.signing import signed_headers
 from airflow_provider_dds.client.wire import wire_for
 from airflow_provider_dds.compat import mask_secrets
@@ -25,7 +24,6 @@ from airflow_provider_dds.exceptions import (
     DdsConfigurationError,
     DdsError,
     DdsResponseError,
-    DdsThrottledError,
     DdsTransportError,
 )
 from airflow_provider_dds.masking import escaped
@@ -34,17 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from alibabacloud_dds20151201.client import Client
-    from tenacity.wait import wait_base
 
     from airflow_provider_dds.client.settings import DdsSettings
 
 T = TypeVar("T")
 
 API_VERSION = "2015-12-01"
-ATTEMPTS = 5
-"""Most calls for one read, or for one create whose request certainly was not executed."""
-RETRY_SECONDS = 30.0
-"""No further attempt is begun once this many seconds have passed since the first."""
 TOKEN_EXPIRED = "InvalidSecurityToken.Expired"  # noqa: S105 - a code of the service
 _log = logging.getLogger(__name__)
 
@@ -195,68 +188,3 @@ def given_up(request: Request[Any]) -> DdsTransportError:
     return DdsTransportError(
         f"{Call(request.action, request.db_instance_id)} was not answered before its time was up.", request_sent=None
     )
-
-
-def again(error: DdsError, call: Callable[[], T]) -> Callable[[], T]:
-    """Return a call for tenacity whose first attempt was made without it, and failed.
-
-    So only what fails pays for tenacity, whose objects for a call would be a tenth of what a poll costs.
-
-    :param error: what the first attempt raised.
-    :param call: makes a further one.
-    """
-    failed = iter((error,))
-
-    def attempt() -> T:
-        for first in failed:
-            raise first
-        return call()
-
-    return attempt
-
-
-def retry_options(
-    request: Request[Any], service: Service, clock: Callable[[], float], begun: float, deadline: float = inf
-) -> dict[str, Any]:
-    """Return tenacity's options: all that passes is repeated, but a request of ONCE only if it was not executed.
-
-    :param service: its limiter is told of each throttled call.
-    :param clock: seconds of a clock that never goes back.
-    :param begun: its reading when the first attempt began.
-    :param deadline: its reading after which no attempt is begun.
-    """
-    from tenacity import retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
-
-    repeatable = (Repeat.ANY,) if request.kind is Kind.ONCE else (Repeat.ANY, Repeat.READS)
-    second_tries = iter(() if request.kind is Kind.ONCE else (True,))
-
-    def retry(error: BaseException) -> bool:
-        if repeat_for(error) in repeatable:
-            return True
-        is_own = getattr(error, "action", None) == request.action  # a credential's source had its second look already
-        return is_own and deserves_second_try(error) and next(second_tries, False)
-
-    backoff: wait_base = wait_random_exponential(multiplier=0.5, max=10)
-
-    def wait(state: Any) -> float:
-        error = state.outcome.exception()
-        asked = error.retry_after if isinstance(error, DdsThrottledError) else None
-        return max(backoff(state), min(asked or 0.0, MOST_PAUSE))
-
-    def after(state: Any) -> None:
-        error = state.outcome.exception()
-        if isinstance(error, DdsThrottledError) and error.action == request.action:  # not STS, on the way to it
-            service.limiter.throttled(clock(), error.retry_after)
-
-    enough = stop_after_attempt(ATTEMPTS) | stop_before_delay(RETRY_SECONDS - (clock() - begun))
-
-    def stop(state: Any) -> bool:
-        return bool(enough(state)) or clock() + state.upcoming_sleep >= deadline
-
-    return {
-        "after": after,
-        "retry": retry_if_exception(retry),
-        "wait": wait,
-        "stop": stop,
-        "reraise": True,
-    }

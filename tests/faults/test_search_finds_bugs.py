@@ -12,12 +12,12 @@ import pytest
 
 from airflow_provider_dds.api import models, requests
 from airflow_provider_dds.api.requests import Kind
-from airflow_provider_dds.client import sending
+from airflow_provider_dds.client import calls, sending
 from airflow_provider_dds.creating import backup, evidence
 from airflow_provider_dds.creating.record import CreateRecord
 from airflow_provider_dds.emulator import InstanceKind, JobOutcome, Readings
-from airflow_provider_dds.exceptions import DdsNotFoundError, DdsTimeoutError
-from airflow_provider_dds.hooks import dds as hooks
+from airflow_provider_dds.exceptions import DdsError, DdsNotFoundError, DdsTimeoutError
+from airflow_provider_dds.hooks.connection import AirflowConnection
 from airflow_provider_dds.operators import create_backup, record_keeper
 from airflow_provider_dds.sensors import base
 from airflow_provider_dds.triggers import inputs, start
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.mutants
 
 
 def test_create_that_is_repeated_blindly(finds, monkeypatch):
-    original = sending.retry_options
+    original = calls.Retries
 
     def blind(request, *rest):
         return original(replace(request, kind=Kind.READ), *rest)
 
-    monkeypatch.setattr(sending, "retry_options", blind)
+    monkeypatch.setattr(calls, "Retries", blind)
     following = ("at most one backup a run", "the job id is one of its own")
     finds("no second post without proof", following=following, drawn=creates)
 
@@ -63,14 +63,18 @@ def test_patience_that_ends_before_the_deadline(finds, monkeypatch):
     original = backup.repeat_for
 
     def impatient(error):
-        return backup.Repeat.NEVER if isinstance(error, hooks.DdsError) else original(error)
+        return backup.Repeat.NEVER if isinstance(error, DdsError) else original(error)
 
     monkeypatch.setattr(backup, "repeat_for", impatient)
     finds("every error has a cause")
 
 
 def test_connection_that_is_read_only_once(finds, monkeypatch):
-    monkeypatch.setattr(hooks.DdsHook, "_is_new", lambda *_: False)
+
+    def unchanged(_connection, denied, _in_use):
+        raise denied
+
+    monkeypatch.setattr(AirflowConnection, "changed_settings", unchanged)
     finds("every error has a cause")
 
 
@@ -123,7 +127,7 @@ def test_error_without_its_request(finds, monkeypatch):
     def terse(service, request, *rest, **options):
         try:
             return original(service, request, *rest, **options)
-        except hooks.DdsError as error:
+        except DdsError as error:
             error.args = (f"{request.action} failed",)
             raise
 
@@ -132,14 +136,14 @@ def test_error_without_its_request(finds, monkeypatch):
 
 
 def test_secret_in_the_log(finds, monkeypatch):
-    original = hooks.DdsHook._read
+    original = AirflowConnection._settings_of
 
-    def chatty(hook, connection):
-        settings = original(hook, connection)
-        hook.log.debug("Connecting with %s.", settings.secrets)
+    def chatty(reader, connection):
+        settings = original(reader, connection)
+        reader._log.debug("Connecting with %s.", settings.secrets)
         return settings
 
-    monkeypatch.setattr(hooks.DdsHook, "_read", chatty)
+    monkeypatch.setattr(AirflowConnection, "_settings_of", chatty)
     finds("no secret leaves")
 
 

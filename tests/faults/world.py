@@ -110,7 +110,7 @@ class World:
     def _hooked(self, original: Callable[..., None]) -> Callable[..., None]:
         def init(hook: Any, *args: Any, **kwargs: Any) -> None:
             original(hook, *args, **kwargs)
-            hook._log = LOG
+            hook._log = hook._connection._log = LOG
             if self.scene.wire and self.scene.wire.is_outside():
                 self.scene.wire.set_up_outsider(hook)
                 return

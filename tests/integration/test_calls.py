@@ -19,7 +19,7 @@ from airflow_provider_dds.api import requests as operations
 from airflow_provider_dds.api.errors import is_outcome_unknown, is_transient
 from airflow_provider_dds.client import sending
 from airflow_provider_dds.client.channel import Channel
-from airflow_provider_dds.client.sending import ATTEMPTS
+from airflow_provider_dds.client.retries import ATTEMPTS
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsConfigurationError,
@@ -173,7 +173,7 @@ def test_create_does_not_meet_a_connection_that_has_died_unnoticed(emulator, pla
     before = plain.counts.begun
     hook.create_backup(REPLICA)
     assert plain.counts.begun == before + 1
-    assert len(hook._load().wire._idle._channels) == 1
+    assert len(hook._service().wire._idle._channels) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in TLS_TWISTS if name.startswith("handshake_") and "half" not in name])
@@ -221,7 +221,7 @@ def test_time_that_is_up_when_the_request_could_leave_is_no_fault_of_the_key(pla
         connected(self, time.monotonic() + LONG)
 
     monkeypatch.setattr(Channel, "connect", slow)
-    error = raised(lambda: sending.send(hook._load(), request, timeout=0.0))
+    error = raised(lambda: sending.send(hook._service(), request, timeout=0.0))
     assert (type(error), error.request_sent, is_transient(error)) == (DdsTransportError, False, True)
     assert "was not sent: its time was up before it could be" in str(error)
     assert [exchange.header("x-acs-action") for exchange in plain.exchanges] == ["DescribeBackupTasks"]
@@ -344,7 +344,7 @@ def test_tunnel_that_a_proxy_refuses_is_tried_twice_and_its_refusal(way, proxy, 
     _, hook = way("tunnelled")
     proxy.tunnels(fate)
     assert hook.describe_backup_tasks(REPLICA) == []
-    hook._load().wire.close()
+    hook._service().wire.close()
     proxy.tunnels(fate, fate)
     error = raised(lambda: hook.describe_backup_tasks(REPLICA))
     assert (type(error), error.http_status) == (DdsAccessDeniedError, fate)
@@ -485,7 +485,7 @@ class TestDeadline:
         assert emulator.calls("DescribeBackupTasks") == 1
 
     def test_create_that_was_not_sent_is_not_in_doubt(self, emulator, hook, clock, run):
-        hook._load().limiter.throttled(clock())
+        hook._service().limiter.throttled(clock())
         error = raised(lambda: run(hook, operations.create_backup(REPLICA), 0.5))
         assert (error.request_sent, is_outcome_unknown(error)) == (False, False)
         assert emulator.requests() == []
@@ -509,7 +509,7 @@ class TestDeadline:
         async def line() -> DdsError:
             patient, another = DdsHook(), DdsHook()
             patient.clock = another.clock = replace(patient.clock, asleep=asleep)
-            patient._load().limiter.throttled(clock())
+            patient._service().limiter.throttled(clock())
             first = asyncio.ensure_future(patient.arun(read()))
             await asyncio.sleep(0.01)
             with pytest.raises(DdsTransportError) as caught:
@@ -547,7 +547,7 @@ class TestDeadline:
         assert emulator.calls("CreateBackup") == 0
 
     def test_no_bound_is_none(self, hook):
-        assert (hook._deadline(None), hook._left(inf)) == (inf, None)
+        assert (hook._calls._deadline(None), hook._calls._seconds_until(inf)) == (inf, None)
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
@@ -596,7 +596,7 @@ def test_every_attempt_has_a_nonce_and_a_date_of_its_own(plain, connect):
 
 
 def test_services_of_two_settings_share_no_wire(connect, plain):
-    one = connect(plain.url)._load()
-    another = connect(plain.url, read_timeout=3)._load()
+    one = connect(plain.url)._service()
+    another = connect(plain.url, read_timeout=3)._service()
     assert one.wire is not another.wire
     assert sending.service_for(one.settings) is one

@@ -121,14 +121,14 @@ def test_lock_that_a_thread_of_the_parent_holds_does_not_stop_a_child(emulator, 
         other.get_conn()
         return hook.describe_backup_tasks(REPLICA)
 
-    with LOCKS[name](hook._load()):
+    with LOCKS[name](hook._service()):
         assert in_child(calls) == "[]"
 
 
 def test_fetch_of_the_parent_is_not_waited_for_in_a_child(emulator, hook, monkeypatch):
     """The thread that fetches is not there: nobody would ever end it."""
     under_way, go_on = threading.Event(), threading.Event()
-    hook._load()
+    hook._service()
     fetched = Credential._fetched
     parent = os.getpid()
 
@@ -151,7 +151,7 @@ def test_fetch_of_the_parent_is_not_waited_for_in_a_child(emulator, hook, monkey
 
 def test_child_keeps_the_pace_and_the_credential(emulator, hook):
     hook.describe_backup_tasks(REPLICA)
-    mine = hook._load()
+    mine = hook._service()
     mine.limiter.throttled(hook.clock.monotonic(), 5.0)
     shown = f"{mine.credential.generation} {mine.limiter.pace}"
-    assert in_child(lambda: f"{hook._load().credential.generation} {hook._load().limiter.pace}") == shown
+    assert in_child(lambda: f"{hook._service().credential.generation} {hook._service().limiter.pace}") == shown

@@ -8,16 +8,16 @@ import json
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 from weakref import ref
 
 import pytest
 
 import airflow_provider_dds
 from airflow_provider_dds.api import requests as operations
-from airflow_provider_dds.client import sdk, sending
+from airflow_provider_dds.client import calls, sdk
+from airflow_provider_dds.client.driver import adrive
 from airflow_provider_dds.client.pace import MOST_PAUSE
-from airflow_provider_dds.client.sending import ATTEMPTS
+from airflow_provider_dds.client.retries import ATTEMPTS, Retries
 from airflow_provider_dds.client.threads import MOST_OF_ONE
 from airflow_provider_dds.client.wire import Wire
 from airflow_provider_dds.clock import Clock
@@ -32,7 +32,6 @@ from airflow_provider_dds.exceptions import (
     DdsThrottledError,
     DdsTransportError,
 )
-from airflow_provider_dds.hooks import dds as hook_module
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.triggers import dds as triggers
 from airflow_provider_dds.waiting.backup.listings import Target
@@ -71,18 +70,18 @@ class TestShared:
 
     @staticmethod
     def channels(hook):
-        return [channel for channels in hook._load().wire._idle._channels.values() for channel in channels]
+        return [channel for channels in hook._service().wire._idle._channels.values() for channel in channels]
 
     def test_hooks_with_equal_settings_share_all(self, emulator):
         one, another = DdsHook(), DdsHook()
-        assert one._load() is another._load()
+        assert one._service() is another._service()
         assert one.get_conn() is another.get_conn()
 
     def test_all_goes_with_the_last_hook_and_its_connections_are_closed(self, emulator):
         one, another = DdsHook(), DdsHook()
         for hook in (one, another):
             hook.describe_backup_tasks(REPLICA)
-        shared = one._load()
+        shared = one._service()
         gone = [ref(each) for each in (shared, one.get_conn(), shared.credential, shared.limiter, shared.wire)]
         [channel] = self.channels(one)
         del shared, hook, one
@@ -112,10 +111,10 @@ class TestShared:
         old = DdsHook()
         client = ref(old.get_conn())
         new = connect({"read_timeout": 3})
-        assert old._load().settings.read_timeout == 10
-        assert new._load().settings.read_timeout == 3
+        assert old._service().settings.read_timeout == 10
+        assert new._service().settings.read_timeout == 3
         assert new.get_conn() is not client()
-        assert new._load().limiter is old._load().limiter
+        assert new._service().limiter is old._service().limiter
         del old
         gc.collect()
         assert client() is None
@@ -126,12 +125,12 @@ class TestShared:
         async def mask(values):
             told.append(values)
 
-        monkeypatch.setattr(hook_module, "amask_secrets", mask)
+        monkeypatch.setattr(calls, "amask_secrets", mask)
 
         async def ask():
             hooks = [DdsHook() for _ in range(1000)]
             for hook in hooks:
-                await hook._aload()
+                await adrive(hook._calls.service())
 
         asyncio.run(ask())
         assert len(told) == 1
@@ -490,18 +489,17 @@ class TestPace:
         assert clock.now - began == pytest.approx(seconds, abs=0.01)
 
     def test_sts_that_is_throttled_slows_no_call_of_the_service(self, emulator, hook):
-        limiter, clock = hook._load().limiter, hook.clock.monotonic
+        limiter, clock = hook._service().limiter, hook.clock.monotonic
         for action, paused in (("AssumeRole", False), ("DescribeRegions", True)):
             error = DdsThrottledError("", action=action)
-            options = sending.retry_options(next(operations.describe_regions()), hook._load(), clock, clock())
-            options["after"](SimpleNamespace(outcome=SimpleNamespace(exception=lambda error=error: error)))
+            Retries(next(operations.describe_regions()), limiter, clock, clock()).pause_after(error)
             assert (limiter.pace.resumes_at > clock()) is paused
 
     def test_look_stands_in_line_once(self, emulator, clock, monkeypatch):
         async def at_once(_, work):
             return work()
 
-        monkeypatch.setattr(hook_module, "in_thread", at_once)
+        monkeypatch.setattr(calls, "in_thread", at_once)
         job_id = DdsHook().create_backup(REPLICA)
         clock.advance(400)
 
@@ -537,7 +535,7 @@ class TestPace:
         trigger = triggers.DdsBackupTrigger(db_instance_id=REPLICA, backup_job_id="1", **wait)
         trigger.clock, trigger.last_poll = Clock(now=clock, asleep=at_once), 0.0
         trigger.hook.clock = replace(trigger.hook.clock, asleep=never)
-        trigger.hook._load().limiter.throttled(clock.now)
+        trigger.hook._service().limiter.throttled(clock.now)
         [ending] = asyncio.run(fire(trigger))
         assert ending["outcome"] == "timed_out"
         assert "was not good at its deadline" in ending["text"]

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_dds import exceptions
 from airflow_provider_dds.api.errors import TABLE, Repeat, repeat_for, rule_for
-from airflow_provider_dds.client.sending import ATTEMPTS, RETRY_SECONDS
+from airflow_provider_dds.client.retries import ATTEMPTS, RETRY_SECONDS
 from airflow_provider_dds.creating.evidence import RECONCILE_GRACE
 from airflow_provider_dds.creating.record import RECORD_KEY
 from airflow_provider_dds.emulator import Emulator

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_dds.api.errors import NO_SUCH_BACKUP, says
-from airflow_provider_dds.api.requests import Answer, ApiCalls, Request, read
+from airflow_provider_dds.api.requests import read
 from airflow_provider_dds.exceptions import DdsNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from datetime import datetime
 
     from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance
+    from airflow_provider_dds.api.requests import ApiCalls, Listing
     from airflow_provider_dds.exceptions import DdsResponseError
 
 
@@ -54,7 +54,7 @@ class Listed:
 
 
 def read_sets(
-    listing: Generator[Request[Any], Answer[Any], None], action: str, asked: list[str], *, first_page_only: bool = False
+    listing: Listing[BackupSet], action: str, asked: list[str], *, first_page_only: bool = False
 ) -> ApiCalls[Listed]:
     """Read a listing; a service that answers "no such backup" to the filter has none to list."""
     try:

@@ -108,7 +108,7 @@ def test_expiration_with_fractions_or_an_offset(machine, front, connect, uri, ha
     front.then(answers({**handed_out, "Expiration": said}))
     hook = connect(machine, "credentials_uri", credentials_uri=uri)
     hook.describe_backup_tasks(REPLICA)
-    assert credential_for(hook._load().settings)._held.expires_at == pytest.approx(moment.timestamp(), abs=1)
+    assert credential_for(hook._service().settings)._held.expires_at == pytest.approx(moment.timestamp(), abs=1)
 
 
 @pytest.mark.parametrize("said", [None, "", "soon", 1_700_000_000, "2026-13-01T00:00:00Z", "9999-99-99T99:99:99Z", [1]])
@@ -179,7 +179,7 @@ def test_certificate_of_another_connections_authority_is_not_trusted(cloud, mach
     """Settings that differ in ca_file share no credential and no connection."""
     uri = f"{cloud.url}/credentials/backup"
     trusting = connect(machine, "credentials_uri", credentials_uri=uri, ca_file=str(certificate[0]))
-    credential_for(trusting._load().settings).ready()
+    credential_for(trusting._service().settings).ready()
     error = refused(DdsTransportError, connect(machine, "credentials_uri", credentials_uri=uri))
     assert "TLS certificate" in str(error)
     assert cloud.calls("CredentialsURI") == 1
@@ -191,7 +191,7 @@ def test_credential_is_not_shared_between_proxies(machine, connect, front):
         for proxy in (one, another):
             uri = "http://sidecar.test/credentials/backup"
             hook = connect(machine, "credentials_uri", credentials_uri=uri, proxy=proxy.url)
-            assert credential_for(hook._load().settings).ready()
+            assert credential_for(hook._service().settings).ready()
             assert proxy.asked_for() == {"sidecar.test"}
 
 

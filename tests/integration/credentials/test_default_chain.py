@@ -243,7 +243,7 @@ def test_order_is_the_documented_one(machine, sts, hook, key, given, tmp_path, t
         lambda: None,
     ):
         hook.describe_db_instance(REPLICA)
-        seen.append(credential_for(hook._load().settings).lent().source)
+        seen.append(credential_for(hook._service().settings).lent().source)
         take_away()
         expire(machine)
         clock.advance(7 * 3600)

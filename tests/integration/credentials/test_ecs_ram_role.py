@@ -135,7 +135,7 @@ def test_metadata_service_is_not_asked_by_proxy(machine, connect, monkeypatch, b
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     hook = connect(machine, "ecs_ram_role", **extra)
-    credential_for(hook._load().settings).ready()
+    credential_for(hook._service().settings).ready()
     assert machine.calls("MetadataCredential") == 1
     assert {address[0] for address in asked} == {"100.100.100.200"}
 

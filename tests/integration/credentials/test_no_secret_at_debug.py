@@ -167,7 +167,7 @@ def test_expired_token_at_debug_shows_no_secret(given_all, records, clock, auth_
 def test_repr_of_what_is_made_of_a_connection_shows_no_secret(given_all, auth_type):
     emulator, hook, secrets = given_all(auth_type, proxy=f"http://user:{QUOTED}@127.0.0.1:9")
     hook.describe_backup_tasks(REPLICA)
-    service = hook._load()
+    service = hook._service()
     wire, credential = service.wire, service.credential
     made = [hook, service, service.settings, wire, credential, credential.lent(), credential._held, service.limiter]
     text = " ".join(map(repr, made))
@@ -202,7 +202,7 @@ def test_password_of_a_proxy_shows_nowhere(machine, connect, records, monkeypatc
         with pytest.raises(DdsError) as caught:
             WAYS[way](hook)
         assert secrets_in_frames(caught.value, *forms_of_all(secrets)) == []
-        made = [hook, hook._load(), hook._load().wire, hook._load().settings, hook._load().credential]
+        made = [hook, hook._service(), hook._service().wire, hook._service().settings, hook._service().credential]
         assert forms_in(" ".join(map(repr, made)), secrets) == []
     assert shown_by(records, secrets) == []
     for form in forms_of_all(secrets):  # should another library write it

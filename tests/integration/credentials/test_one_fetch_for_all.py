@@ -37,7 +37,7 @@ def hanging(machine, connect, silent):
     def make(seconds=0.3):
         uri = f"{silent.url}/credentials/backup"
         hook = connect(machine, "credentials_uri", credentials_uri=uri, read_timeout=seconds, connect_timeout=0.05)
-        return credential_for(hook._load().settings)
+        return credential_for(hook._service().settings)
 
     return make
 
@@ -90,7 +90,7 @@ def test_slow_failure_is_that_of_all_who_come_within_some_seconds(hanging, silen
 def test_quick_failure_is_tried_again_at_once(machine, connect):
     hook = connect(machine, "credentials_uri")
     machine.add_fault("error", action="CredentialsURI", times=1)
-    credential = credential_for(hook._load().settings)
+    credential = credential_for(hook._service().settings)
     fails(credential)
     assert credential.ready() == 1
 
@@ -102,7 +102,7 @@ def test_fetch_ends_with_its_own_time_whatever_the_requests(machine, connect, mo
         slow = Twist(drip=0.15, drip_head=True)
         front.then(slow, slow, slow)
         hook = connect(machine, "ecs_ram_role", connect_timeout=0.1, read_timeout=5)
-        credential = credential_for(hook._load().settings)
+        credential = credential_for(hook._service().settings)
         monkeypatch.setattr(type(credential), "_bound", 0.4)
         assert "the time is up" in fails(credential)
         assert len(front.exchanges) == 1
@@ -113,7 +113,7 @@ def test_caller_whose_time_is_up_ends_alone(machine, connect):
     with Front(machine.port) as front:
         front.then(HANG)
         hook = connect(machine, "credentials_uri", credentials_uri=f"{front.url}/credentials/backup")
-        credential = credential_for(hook._load().settings)
+        credential = credential_for(hook._service().settings)
         with ThreadPoolExecutor(2) as pool:
             hurried = pool.submit(fails, credential, call="Hurried", deadline=time.monotonic() + 0.3)
             while not front.exchanges:
@@ -140,7 +140,7 @@ def test_old_credential_is_used_while_another_call_renews_it(given, auth_type, c
     """Nobody waits for a renewal that hangs, as long as the credential is good."""
     emulator, hook = given(auth_type)
     hook.describe_backup_tasks(REPLICA)
-    credential = credential_for(hook._load().settings)
+    credential = credential_for(hook._service().settings)
     clock.advance(2800 if emulator.scheme == "https" else 5.9 * 3600)
     begun, release = threading.Event(), threading.Event()
     original = credentials.lent_for
@@ -166,13 +166,13 @@ def test_expired_credential_is_waited_for_and_not_used(machine, connect, clock, 
     expire(machine)
     clock.advance(7 * 3600)
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda _: credential_for(hook._load().settings).ready(), range(8))) == {2}
+        assert set(pool.map(lambda _: credential_for(hook._service().settings).ready(), range(8))) == {2}
     assert machine.calls("CredentialsURI") == 2
 
 
 def test_task_that_is_killed_while_it_fetches_leaves_nobody_waiting(machine, connect, monkeypatch):
     hook = connect(machine, "credentials_uri")
-    credential = credential_for(hook._load().settings)
+    credential = credential_for(hook._service().settings)
 
     def killed(*_):
         raise KeyboardInterrupt

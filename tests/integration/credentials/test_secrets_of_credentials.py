@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import redact
 
+from airflow_provider_dds.client.driver import adrive
 from airflow_provider_dds.exceptions import DdsError, DdsTransportError
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from tests.integration.credentials.scene import ARN, FETCH, FETCHED, TOKEN, FakeTime, lent, refused
@@ -76,7 +77,7 @@ def test_secrets_of_the_connection_are_masked(machine, connect, way):
     if way == "blocking":
         hook.get_conn()
     else:
-        asyncio.run(hook._aload())
+        asyncio.run(adrive(hook._calls.service()))
     for secret in (
         f"secret-{way}",
         f"token/of+{way}==",
@@ -87,7 +88,7 @@ def test_secrets_of_the_connection_are_masked(machine, connect, way):
         assert redact(f"<{secret}>") == "<***>"
     uri = f"http://127.0.0.1:9/{way}-token-in-the-path"
     hook = connect(machine, "credentials_uri", credentials_uri=uri)
-    hook.get_conn() if way == "blocking" else asyncio.run(hook._aload())
+    hook.get_conn() if way == "blocking" else asyncio.run(adrive(hook._calls.service()))
     assert redact(f"<{uri}>") == "<***>"
 
 
@@ -99,7 +100,7 @@ def test_secrets_of_the_connection_are_masked(machine, connect, way):
 def test_password_of_a_proxy_of_the_environment_is_masked(machine, connect, monkeypatch, variable, scheme, way):
     monkeypatch.setenv(variable, f"{scheme}user:pro%2Fxy-of-all@proxy.test:3128")
     hook = connect(machine, "credentials_uri")
-    hook._load() if way == "blocking" else asyncio.run(hook._aload())
+    hook._service() if way == "blocking" else asyncio.run(adrive(hook._calls.service()))
     basic = base64.b64encode(b"user:pro/xy-of-all").decode()
     for shown in ("pro%2Fxy-of-all", "pro/xy-of-all", basic):
         assert redact(f"Proxy-Authorization: Basic {shown}") == "Proxy-Authorization: Basic ***"
