@@ -13,6 +13,7 @@ from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import DdsInstanceLink
 from airflow_provider_dds.triggers.inputs import INPUTS_XCOM, inputs_of
 from airflow_provider_dds.waiting.backup_job import BackupJobWait
+from airflow_provider_dds.waiting.fresh_backup import FreshBackupWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ class DdsTask:
     dds_conn_id: str
     region_id: str | None
 
-    def _check_connection(self) -> None:
+    def check_connection(self) -> None:
         """Check what is known of connection and region when the DAG file is read.
 
         :raises DdsConfigurationError: it is not text.
@@ -81,7 +82,7 @@ class DdsTask:
         self, context: Context, wait: Wait[Any], hook: DdsHook, trigger_class: type[WaitTrigger]
     ) -> NoReturn:
         """Defer to a trigger that goes on with a wait, and keep the ids that it is for: they may be rendered ones."""
-        if isinstance(wait, BackupJobWait):
+        if isinstance(wait, (BackupJobWait, FreshBackupWait)):
             inputs = inputs_of(wait, hook, context["ti"].try_number).to_json()
             push = partial(context["ti"].xcom_push, key=INPUTS_XCOM, value=inputs)
             self._write_aside(f"XCom {INPUTS_XCOM}", push)

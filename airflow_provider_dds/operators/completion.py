@@ -86,7 +86,7 @@ class CompletionTask(DdsTask):
         record = keeper.recall_this_try(until - self.clock.now()) if keeper else None
         until = min(until, record.deadline) if record else until
         if kept := kept_inputs_in(until - self.clock.now(), context["ti"], pulled_own_xcom, self.clock.sleep, self.log):
-            hook, wait = DdsHook(kept.dds_conn_id, kept.region_id), kept.wait(**self._waiting)
+            hook, wait = DdsHook(kept.dds_conn_id, kept.region_id), kept.wait(BackupJobWait, **self._waiting)
         elif record is not None and record.backup_job_id and self.wait_for_completion:
             hook, wait = self.hook, self._wait_for(record, record.deadline - self.timeout)
         else:

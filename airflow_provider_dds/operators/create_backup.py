@@ -123,7 +123,7 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
         self.durable = arguments.flag("durable", durable)
         self.dds_conn_id = dds_conn_id
         self.region_id = region_id
-        self._check_connection()
+        self.check_connection()
         self._keeper: RecordKeeper | None = None
 
     def execute(self, context: Context) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -12,15 +14,15 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_dds import arguments
 from airflow_provider_dds.compat import first_poll_at, forget_result
 from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
-from airflow_provider_dds.retry_policy import bring_default_retry_policy
+from airflow_provider_dds.links.dds import DdsInstanceLink
+from airflow_provider_dds.sensors import start
 from airflow_provider_dds.tasks import DdsTask
 from airflow_provider_dds.triggers.deferral import NoEvent, as_taken_up, end_without_event
 from airflow_provider_dds.waiting import watch
 from airflow_provider_dds.waiting.records import UnreadableError
-from airflow_provider_dds.waiting.result import Result
+from airflow_provider_dds.waiting.result import Outcome, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dds.hooks.dds import DdsHook
     from airflow_provider_dds.triggers.base import WaitTrigger
-    from airflow_provider_dds.waiting.result import Outcome
+    from airflow_provider_dds.triggers.start import DdsBackupStartTrigger
     from airflow_provider_dds.waiting.wait import Wait
 
 
@@ -44,10 +46,14 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
     :ivar asks_for_trigger: whether the triggerer is to begin it.
     """
 
+    start_from_trigger: Any = start.OfTask(False, start.starts_in_triggerer)
+    start_trigger_args: Any = start.OfTask(None, start.start_trigger_args)
     trigger_class: ClassVar[type[WaitTrigger]]
+    start_trigger_class: ClassVar[type[DdsBackupStartTrigger]]
     advice: ClassVar[Mapping[Outcome, str]] = {}
     deferrable: bool = False
     asks_for_trigger: bool = False
+    poll_strategy: str = "progress"
     _prepared: tuple[Context, Wait[Any], DdsHook] | None = None
     _next_wait: float = 60.0
 
@@ -58,40 +64,29 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
         """
         raise NotImplementedError
 
-    @staticmethod
-    def _check_spans(kwargs: Mapping[str, Any]) -> None:
-        """Check the spans that Airflow's own constructor takes, before it fails at them.
+    def _hook_apply_defaults(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Refuse what is given and contradicts itself: Airflow calls this before it calls the constructor."""
+        start.refuse_contradiction(kwargs, kwargs.get("default_args") or {})
+        return args, kwargs
 
-        :raises DdsConfigurationError: one of them is no span.
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return what ``expand`` makes a mapped sensor of. ``start_from_trigger`` is ``deferrable`` there.
+
+        A worker begins a mapped task, but Airflow (3.3) would prepare to render its trigger all the same.
+
+        :param kwargs: arguments that all tasks have in common.
+        :return: Airflow's ``OperatorPartial``.
         """
-        given = {**(kwargs.get("default_args") or {}), **kwargs}
-        for name in ("poke_interval", "timeout", "max_wait"):
-            if name in given and (given[name] is not None or name == "poke_interval"):
-                arguments.seconds(name, given[name])
+        start.refuse_contradiction(kwargs, {})
+        if kwargs.get("start_from_trigger") is True:
+            del kwargs["start_from_trigger"]
+            kwargs["deferrable"] = True
+        return super().partial(**kwargs)
 
-    def _take(
-        self,
-        *,
-        deferrable: bool,
-        start_from_trigger: bool,
-        poll_strategy: str | None,
-        dds_conn_id: str,
-        region_id: str | None,
-    ) -> None:
-        """Take over the arguments that sensors have in common, at the end of a constructor.
-
-        :raises DdsConfigurationError: one of them is wrong.
-        """
-        bring_default_retry_policy(self)
-        asks_for_trigger = arguments.flag("start_from_trigger", start_from_trigger)
-        self.deferrable = arguments.flag("deferrable", deferrable) or asks_for_trigger
-        self.poll_strategy = arguments.poll_strategy(poll_strategy, exponential_backoff=self.exponential_backoff)
-        self.dds_conn_id = dds_conn_id
-        self.region_id = region_id
-        arguments.interval_within(self.poke_interval, self.timeout)
-        arguments.longest_wait(self.poke_interval, self.max_wait.total_seconds() if self.max_wait else None)
-        self._check_connection()
-        self.asks_for_trigger = asks_for_trigger
+    def policy(self) -> dict[str, Any]:
+        """Return what is waited for and how, as arguments of the wait, without ids and times."""
+        return self.polls()
 
     def polls(self) -> dict[str, Any]:
         """Return how it polls, as arguments of :class:`~airflow_provider_dds.waiting.wait.Wait`."""
@@ -134,17 +129,30 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
 
     def _begin(self, context: Context) -> tuple[Wait[Any], DdsHook]:
         """Return the wait and its hook; a later process of a rescheduled try goes on with the wait of the first."""
+        self._say_why_on_a_worker()
         started_at = self.clock.now()
         if self.reschedule and not self.deferrable and (first := first_poll_at(context, self.retries or 0)):
             started_at = first.timestamp()
         return self._make_wait(started_at), self.hook
+
+    @property
+    def _lasts(self) -> float:
+        """The seconds from the beginning of a wait to its deadline."""
+        return start.waits_for(self) if self.asks_for_trigger else float(self.timeout)
+
+    def _say_why_on_a_worker(self) -> None:
+        if self.asks_for_trigger:
+            why = start.why_on_a_worker(self) or "Airflow does that with mapped tasks, airflow dags test with all"
+            self.log.info("Begun on a worker in spite of start_from_trigger: %s. The wait is deferred.", why)
 
     def _begin_anew(self, context: Context, why: NoEvent) -> tuple[Wait[Any], DdsHook]:
         """Return the wait and its hook after a deferral that gave no event.
 
         :param why: why there is none.
         """
-        return self._make_wait(self.clock.now() - (self.timeout if why.timed_out else 0.0)), self.hook
+        wait = self._make_wait(self.clock.now() - (self._lasts if why.timed_out else 0.0))
+        wait.deadline = wait.started_at + self._lasts
+        return wait, self.hook
 
     def _keep_memory(self, wait: Wait[Any], hook: DdsHook) -> bool:
         """Keep what a rescheduled wait remembers for its next process; False where it matters and cannot be kept."""
@@ -166,14 +174,22 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
         """Return what the trigger found, or raise what it stands for.
 
         :param context: Airflow's context.
-        :param event: the trigger's :class:`~airflow_provider_dds.waiting.result.Result` as JSON.
+        :param event: the trigger's :class:`~airflow_provider_dds.waiting.result.Result` as JSON; of a trigger that
+            began the wait itself with the address of the instance's page as ``link``.
         :raises AirflowSkipException: it stands for an error, and the sensor is to ``never_fail``.
         """
+        fields = dict(event) if isinstance(event, dict) else event
+        begun_by_trigger = isinstance(fields, dict) and "link" in fields
+        link = fields.pop("link") if begun_by_trigger else None
         try:
-            result = as_taken_up(Result.from_json(event), self.clock.now())
+            result = as_taken_up(Result.from_json(fields), self.clock.now())
         except UnreadableError as error:
             return self.execute_without_event(context, NoEvent.unreadable(error))
-        return self._end_deferral(context, result)
+        if isinstance(link, str):
+            self._write_aside("The link", partial(DdsInstanceLink.store, context, link))
+        if begun_by_trigger and result.outcome is Outcome.TIMED_OUT and start.waits_for(self) < self.timeout:
+            result = replace(result, text=f"{result.text} {start.limited_by_execution_timeout(self)}")
+        return self._end_deferral(context, result, begun_by_trigger=begun_by_trigger)
 
     def execute_without_event(self, context: Context, why: NoEvent) -> dict[str, Any]:
         """Poll once, and return the facts if it is good, where the triggerer gave no event that can be used.

@@ -9,9 +9,9 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_dds import arguments
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.links.dds import DdsInstanceLink
-from airflow_provider_dds.sensors.base import DdsWaitSensor
-from airflow_provider_dds.triggers.fresh_backup import DdsFreshBackupTrigger
-from airflow_provider_dds.waiting.fresh_backup import FreshBackupWait
+from airflow_provider_dds.sensors.construction import check_spans, take_over
+from airflow_provider_dds.sensors.gate_base import DdsGateSensor
+from airflow_provider_dds.triggers.fresh_backup import DdsFreshBackupStartTrigger, DdsFreshBackupTrigger
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
 from airflow_provider_dds.waiting.inventory.freshness import AGE_OF
 from airflow_provider_dds.waiting.result import Outcome
@@ -28,7 +28,7 @@ _ADVICE = {
 }
 
 
-class DdsFreshBackupSensor(DdsWaitSensor):
+class DdsFreshBackupSensor(DdsGateSensor):
     """Wait until an instance has a good backup no older than ``max_age``, whoever made it: a schedule or a person.
 
     Good is a backup that is complete (a full set of each shard), Success, available and not expired. While there is
@@ -51,6 +51,8 @@ class DdsFreshBackupSensor(DdsWaitSensor):
         method; None: any size. The first one that is listed has nothing to be compared with.
     :param min_days_left: days that the service will keep it at the least.
     :param deferrable: wait in the triggerer, without a worker. Default: ``[operators] default_deferrable``.
+    :param start_from_trigger: like ``deferrable``, and start in the triggerer, too, as
+        :class:`~airflow_provider_dds.sensors.backup.DdsBackupSensor` does.
     :param poll_strategy: how polls are spaced: ``fixed`` by ``poke_interval`` alone, as ``progress`` here, or
         ``exponential`` by the time waited. Default: ``exponential`` with ``exponential_backoff=True``, else ``fixed``.
     :param dds_conn_id: Airflow connection. (templated)
@@ -67,6 +69,7 @@ class DdsFreshBackupSensor(DdsWaitSensor):
     operator_extra_links = (DdsInstanceLink(),)
     ui_color = "#d7f0e4"
     trigger_class = DdsFreshBackupTrigger
+    start_trigger_class = DdsFreshBackupStartTrigger
     advice = _ADVICE
 
     def __init__(
@@ -80,12 +83,13 @@ class DdsFreshBackupSensor(DdsWaitSensor):
         min_size_ratio: float | None = None,
         min_days_left: float = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = False,
         poll_strategy: str | None = None,
         dds_conn_id: str = DdsHook.default_conn_name,
         region_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self._check_spans(kwargs)
+        check_spans(kwargs)
         super().__init__(**kwargs)
         self.db_instance_id = db_instance_id
         self.max_age = arguments.seconds("max_age", max_age)
@@ -94,9 +98,10 @@ class DdsFreshBackupSensor(DdsWaitSensor):
         self.backup_methods = arguments.some_of("backup_methods", backup_methods, arguments.BACKUP_METHODS)
         self.min_size_ratio = arguments.share("min_size_ratio", min_size_ratio)
         self.min_days_left = arguments.days("min_days_left", min_days_left)
-        self._take(
+        take_over(
+            self,
             deferrable=deferrable,
-            start_from_trigger=False,
+            start_from_trigger=start_from_trigger,
             poll_strategy=poll_strategy,
             dds_conn_id=dds_conn_id,
             region_id=region_id,
@@ -113,11 +118,3 @@ class DdsFreshBackupSensor(DdsWaitSensor):
             "min_size_ratio": self.min_size_ratio,
             "min_days_left": self.min_days_left,
         }
-
-    def _make_wait(self, started_at: float) -> FreshBackupWait:
-        return FreshBackupWait(
-            db_instance_id=arguments.required_id("db_instance_id", self.db_instance_id),
-            started_at=started_at,
-            deadline=started_at + self.timeout,
-            **self.policy(),
-        )

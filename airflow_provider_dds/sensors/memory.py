@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dds.hooks.dds import DdsHook
-    from airflow_provider_dds.waiting.backup_job import BackupJobWait
+    from airflow_provider_dds.waiting.wait import Wait
 
 MEMORY_KEY = "dds_backup_sensor"
 """Key of the memory in the task state store; part of what a running deployment relies on."""
@@ -63,7 +63,7 @@ class SensorMemory:
         self._found = found["memory"]
         return inputs
 
-    def give(self, wait: BackupJobWait) -> None:
+    def give(self, wait: Wait[Any]) -> None:
         """Give a wait what its polls in earlier processes of the try have seen.
 
         :raises DdsConfigurationError: what is stored cannot be read.
@@ -71,10 +71,10 @@ class SensorMemory:
         if self._found is not None:
             try:
                 wait.recall(self._found)
-            except DdsConfigurationError as error:
+            except (DdsConfigurationError, UnreadableError) as error:
                 raise unreadable(error) from None
 
-    def keep(self, wait: BackupJobWait, hook: DdsHook) -> bool:
+    def keep(self, wait: Wait[Any], hook: DdsHook) -> bool:
         """Store the memory; False where it matters and cannot be stored."""
         if self.store is None:
             return not wait.remembers

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dds.compat import has_xcom_backend, must_be_given, renders_in_triggerer, start_args
 from airflow_provider_dds.exceptions import DdsConfigurationError
 from airflow_provider_dds.triggers.base import TRIGGER_MARGIN
-from airflow_provider_dds.triggers.start import DdsBackupStartTrigger
 from airflow_provider_dds.waiting.texts import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_dds.sensors.backup import DdsBackupSensor
+    from airflow_provider_dds.sensors.base import DdsWaitSensor
 
-FIELDS = ("db_instance_id", "backup_job_id", "region_id", "dds_conn_id")
-"""The templated fields that the trigger knows."""
 RUNS_BEFORE = (
     *("execute", "poke", "pre_execute", "prepare_template", "resolve_template_files", "get_template_env"),
     *("render_template_fields", "render_template", "_do_render_template_fields"),
@@ -45,12 +42,12 @@ class OfTask:
         return self.of_class if task is None else self.of_task(task)
 
 
-def starts_in_triggerer(sensor: DdsBackupSensor) -> bool:
+def starts_in_triggerer(sensor: DdsWaitSensor) -> bool:
     """Return whether the triggerer begins a sensor; False also while its constructor runs."""
     return "asks_for_trigger" in vars(sensor) and sensor.asks_for_trigger and not why_on_a_worker(sensor)
 
 
-def why_on_a_worker(sensor: DdsBackupSensor) -> str | None:
+def why_on_a_worker(sensor: DdsWaitSensor) -> str | None:
     """Return why a worker has to begin a sensor that asks for the triggerer, None where it need not."""
     if not renders_in_triggerer():
         return "this Airflow renders no templates in the triggerer (3.3 and later do)"
@@ -58,9 +55,10 @@ def why_on_a_worker(sensor: DdsBackupSensor) -> str | None:
         return "the task has code of its own that a worker runs first"
     if sensor.get_closest_mapped_task_group() is not None:
         return "the task is in a mapped task group"
-    if others := sorted({*sensor.template_fields} ^ {*FIELDS}):
+    fields = sensor.start_trigger_class.fields()
+    if others := sorted({*sensor.template_fields} ^ {*fields}):
         return f"{type(sensor).__name__} has template fields of its own: {', '.join(others)}"
-    values = {name: _text(getattr(sensor, name, None)) for name in FIELDS}
+    values = {name: _text(getattr(sensor, name, None)) for name in fields}
     for name, value in values.items():
         if value is not None and not isinstance(value, str):
             return f"{name} is a {type(value).__name__}, which only a worker can resolve"
@@ -72,7 +70,7 @@ def why_on_a_worker(sensor: DdsBackupSensor) -> str | None:
     return None
 
 
-def ends_in_triggerer(sensor: DdsBackupSensor) -> bool:
+def ends_in_triggerer(sensor: DdsWaitSensor) -> bool:
     """Return whether a worker has nothing to do after a good backup."""
     return not (
         sensor.outlets
@@ -85,7 +83,7 @@ def ends_in_triggerer(sensor: DdsBackupSensor) -> bool:
     )
 
 
-def waits_for(sensor: DdsBackupSensor) -> float:
+def waits_for(sensor: DdsWaitSensor) -> float:
     """Return the seconds until the deadline of a wait that begins in the triggerer.
 
     Airflow ends it after ``execution_timeout``, from the deferral on: the deadline comes before that, so that the task
@@ -98,7 +96,7 @@ def waits_for(sensor: DdsBackupSensor) -> float:
     return min(timeout, limit - min(TRIGGER_MARGIN.total_seconds(), limit * MARGIN_OF_EXECUTION))
 
 
-def limited_by_execution_timeout(sensor: DdsBackupSensor) -> str:
+def limited_by_execution_timeout(sensor: DdsWaitSensor) -> str:
     """Return in words that ``execution_timeout`` has moved the deadline of a wait that began in the triggerer."""
     limit = sensor.execution_timeout.total_seconds() if sensor.execution_timeout else 0.0
     return (
@@ -122,21 +120,21 @@ def refuse_contradiction(given: dict[str, Any], default_args: dict[str, Any]) ->
         )
 
 
-def start_trigger_args(sensor: DdsBackupSensor) -> Any:
+def start_trigger_args(sensor: DdsWaitSensor) -> Any:
     """Return Airflow's ``StartTriggerArgs``, None where a worker begins the sensor."""
     if not starts_in_triggerer(sensor):
         return None
     timeout = timedelta(seconds=sensor.timeout) + TRIGGER_MARGIN
     allowed = min(timeout, sensor.execution_timeout or timeout)
     kwargs = {
-        **{name: _text(getattr(sensor, name)) for name in FIELDS},
+        **{name: _text(getattr(sensor, name)) for name in sensor.start_trigger_class.fields()},
         "timeout": waits_for(sensor),
         "ends_after": allowed.total_seconds(),
         "ends_task": ends_in_triggerer(sensor),
         "do_xcom_push": bool(sensor.do_xcom_push),
         **sensor.policy(),
     }
-    return start_args(DdsBackupStartTrigger, kwargs, timeout)
+    return start_args(sensor.start_trigger_class, kwargs, timeout)
 
 
 def _text(value: Any) -> Any:
@@ -152,7 +150,6 @@ def _text(value: Any) -> Any:
 
 
 def _overrides(sensor: Any, names: tuple[str, ...]) -> bool:
-    from airflow_provider_dds.sensors.backup import DdsBackupSensor
-
-    of_class = (getattr(type(sensor), name, None) is not getattr(DdsBackupSensor, name, None) for name in names)
+    ours = next(cls for cls in type(sensor).__mro__ if cls.__module__.startswith("airflow_provider_dds."))
+    of_class = (getattr(type(sensor), name, None) is not getattr(ours, name, None) for name in names)
     return any(of_class) or any(name in vars(sensor) for name in names)

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_dds.triggers.backup import DdsBackupTrigger
-    from airflow_provider_dds.triggers.fresh_backup import DdsFreshBackupTrigger
+    from airflow_provider_dds.triggers.fresh_backup import DdsFreshBackupStartTrigger, DdsFreshBackupTrigger
     from airflow_provider_dds.triggers.instance_free import DdsInstanceFreeTrigger
     from airflow_provider_dds.triggers.start import DdsBackupStartTrigger
 
-__all__ = ["DdsBackupStartTrigger", "DdsBackupTrigger", "DdsFreshBackupTrigger", "DdsInstanceFreeTrigger"]
+__all__ = [
+    "DdsBackupStartTrigger",
+    "DdsBackupTrigger",
+    "DdsFreshBackupStartTrigger",
+    "DdsFreshBackupTrigger",
+    "DdsInstanceFreeTrigger",
+]
 _HOMES = {
     "DdsBackupStartTrigger": "airflow_provider_dds.triggers.start",
     "DdsBackupTrigger": "airflow_provider_dds.triggers.backup",
+    "DdsFreshBackupStartTrigger": "airflow_provider_dds.triggers.fresh_backup",
     "DdsFreshBackupTrigger": "airflow_provider_dds.triggers.fresh_backup",
     "DdsInstanceFreeTrigger": "airflow_provider_dds.triggers.instance_free",
 }

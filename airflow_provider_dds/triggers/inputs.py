@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_dds.compat import not_answered
 from airflow_provider_dds.exceptions import DdsConfigurationError, DdsError, DdsTimeoutError
-from airflow_provider_dds.waiting.backup_job import BackupJobWait
 from airflow_provider_dds.waiting.polling import PollPlan, next_wait
 from airflow_provider_dds.waiting.records import UnreadableError, read
 from airflow_provider_dds.waiting.texts import duration
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_dds.hooks.dds import DdsHook
+    from airflow_provider_dds.waiting.wait import Wait
 
+W = TypeVar("W", bound="Wait[Any]")
 _log = logging.getLogger(__name__)
 INPUTS_XCOM = "dds_wait"
 """Key of the XCom that says what a wait is for; part of what a running deployment relies on."""
@@ -30,7 +31,7 @@ VERSION = 1
 ASK_AGAIN = PollPlan(5.0, "fixed", max_wait=60.0)
 """How an API server that does not answer is asked again."""
 INPUTS_SHAPE = {
-    "try_number": "count", "db_instance_id": "text", "backup_job_id": "text", "dds_conn_id": "text",
+    "try_number": "count", "db_instance_id": "text", "backup_job_id": "text?", "dds_conn_id": "text",
     "region_id": "text?", "started_at": "seconds", "deadline": "seconds",
 }  # fmt: skip
 
@@ -44,13 +45,14 @@ class WaitInputs:
     """What a try waits for, as it was rendered when the try began.
 
     :ivar try_number: the try; what another one has stored does not count.
+    :ivar backup_job_id: the job; None where the wait is not for one job.
     :ivar started_at: epoch seconds at which the wait began.
     :ivar deadline: epoch seconds at which it ends.
     """
 
     try_number: int
     db_instance_id: str
-    backup_job_id: str
+    backup_job_id: str | None
     dds_conn_id: str
     region_id: str | None
     started_at: float
@@ -60,18 +62,15 @@ class WaitInputs:
         """Return the inputs as plain JSON."""
         return {"version": VERSION, **asdict(self)}
 
-    def wait(self, **policy: Any) -> BackupJobWait:
+    def wait(self, kind: type[W], **policy: Any) -> W:
         """Return the wait for this.
 
-        :param policy: further arguments of :class:`~airflow_provider_dds.waiting.backup_job.BackupJobWait`.
+        :param kind: its class.
+        :param policy: further arguments of that.
         """
-        return BackupJobWait(
-            db_instance_id=self.db_instance_id,
-            backup_job_id=self.backup_job_id,
-            started_at=self.started_at,
-            deadline=self.deadline,
-            **policy,
-        )
+        ids = {"db_instance_id": self.db_instance_id, "backup_job_id": self.backup_job_id}
+        known: dict[str, Any] = {name: value for name, value in ids.items() if value is not None}
+        return kind(**known, started_at=self.started_at, deadline=self.deadline, **policy)
 
 
 def inputs_of_try(stored: Any, try_number: int) -> WaitInputs | None:
@@ -93,15 +92,23 @@ def inputs_of_try(stored: Any, try_number: int) -> WaitInputs | None:
     return found if found.try_number == try_number else None
 
 
-def inputs_of(wait: BackupJobWait, hook: DdsHook, try_number: int) -> WaitInputs:
+def inputs_of(wait: Wait[Any], hook: DdsHook, try_number: int) -> WaitInputs:
     """Return what a wait under way is for.
 
     :param wait: the wait.
     :param hook: the hook it goes through.
     :param try_number: the try.
     """
-    ids = (try_number, wait.db_instance_id, wait.backup_job_id)
-    return WaitInputs(*ids, hook.dds_conn_id, hook.region_id, wait.started_at, wait.deadline)
+    ids = {"db_instance_id": "", "backup_job_id": None, **wait.to_json()}
+    return WaitInputs(
+        try_number,
+        ids["db_instance_id"],
+        ids["backup_job_id"],
+        hook.dds_conn_id,
+        hook.region_id,
+        wait.started_at,
+        wait.deadline,
+    )
 
 
 def kept_inputs(ti: Any, own_xcom: Callable[[Any, str], Any]) -> WaitInputs | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timezone
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.triggers.base import TriggerEvent
 
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dds.waiting.wait import Wait
+
 LAST_POLL_SHARE = 0.75
 """How much of the time between the deadline and Airflow's own end of the deferral the last poll may take."""
+_IDS = ("db_instance_id", "backup_job_id")
 _OWN = {
-    "db_instance_id": "text", "backup_job_id": "text", "dds_conn_id": "text", "region_id": "text?",
+    "dds_conn_id": "text", "region_id": "text?",
     "timeout": "seconds", "ends_after": "seconds", "ends_task": "flag", "do_xcom_push": "flag",
 }  # fmt: skip
-_OF_WAIT = {name: kind for name, kind in BackupJobWait.shape().items() if name not in {*_OWN, "started_at", "deadline"}}
+_TIMES = ("started_at", "deadline")
 _DEFAULTS = {"ends_task": False, "do_xcom_push": True}
 
 
@@ -71,22 +75,28 @@ class DdsBackupStartTrigger(DdsTrigger):
         its times.
     """
 
+    wait_class: ClassVar[type[Wait[Any]]] = BackupJobWait
     timeout_after: datetime | None = None
     """When Airflow ends the deferral; the triggerer sets it."""
     _context: Context | None = None
-    _wait: BackupJobWait | None = None
+    _wait: Wait[Any] | None = None
     _to_keep: WaitInputs | None = None
     _said_not_kept = False
 
     @classmethod
     def shape(cls) -> dict[str, str]:
         """Return the kind of each argument, as :func:`airflow_provider_dds.waiting.records.read` takes them."""
-        return {**_OWN, **_OF_WAIT}
+        return {**_OWN, **{name: kind for name, kind in cls.wait_class.shape().items() if name not in _TIMES}}
 
     @classmethod
     def optional(cls) -> frozenset[str]:
         """Return the names of the arguments that may be left out."""
-        return frozenset(_DEFAULTS) | BackupJobWait.optional()
+        return frozenset(_DEFAULTS) | cls.wait_class.optional()
+
+    @classmethod
+    def fields(cls) -> tuple[str, ...]:
+        """Return the names of the arguments that may be templates."""
+        return (*(name for name in _IDS if name in cls.shape()), "region_id", "dds_conn_id")
 
     def __init__(self, **stored: Any) -> None:
         super().__init__(**stored)
@@ -95,15 +105,15 @@ class DdsBackupStartTrigger(DdsTrigger):
         except UnreadableError as error:
             self.refused = unreadable_arguments(type(self).__name__, error, stored)
             return
-        self.db_instance_id: str = found["db_instance_id"]
-        self.backup_job_id: str = found["backup_job_id"]
+        self.templates: dict[str, Any] = {name: found[name] for name in self.fields()}
         self.dds_conn_id: str = found["dds_conn_id"]
         self.region_id: str | None = found["region_id"]
         self.span: float = found["timeout"]
         self.ends_after: float = found["ends_after"]
         self.ends_task: bool = found["ends_task"]
         self.do_xcom_push: bool = found["do_xcom_push"]
-        self.policy = {name: found[name] for name in _OF_WAIT if name in found}
+        given = {*_OWN, *self.fields()}
+        self.policy = {name: value for name, value in found.items() if name not in given}
 
     @property
     def hook(self) -> DdsHook:
@@ -127,11 +137,8 @@ class DdsBackupStartTrigger(DdsTrigger):
         try:
             wait, hook = await self._begin()
             self._wait = wait
-            self.log.info(
-                "Waiting for backup %s of %s from the first poll on, without a worker.",
-                wait.backup_job_id,
-                wait.db_instance_id,
-            )
+            name = f"{wait.name[0].lower()}{wait.name[1:]}"
+            self.log.info("Waiting for %s from the first poll on, without a worker.", name)
             result = await watch(
                 wait, hook.arun, self.clock, self.log, last_poll=self._last_poll(), before_poll=self._keep
             )
@@ -149,14 +156,14 @@ class DdsBackupStartTrigger(DdsTrigger):
         yield event
 
     async def on_kill(self) -> None:
-        """Say that the backup goes on: the service has no call to cancel one."""
-        if self._wait:
+        """Say what goes on without anybody who waits."""
+        if self._wait and self._wait.goes_on:
             self.log.warning("%s", self._wait.goes_on)
 
     def _last_poll(self) -> float:
         return min(LAST_POLL_SECONDS, max(0.0, self.ends_after - self.span) * LAST_POLL_SHARE)
 
-    async def _begin(self) -> tuple[BackupJobWait, DdsHook]:
+    async def _begin(self) -> tuple[Wait[Any], DdsHook]:
         """Return the wait and its hook. What cannot be asked of Airflow for a while is asked again."""
         started_at = self._started_at()
         plan, failures = PollPlan(float(self.policy.get("poke_interval", 60.0)), "fixed"), 0
@@ -172,13 +179,8 @@ class DdsBackupStartTrigger(DdsTrigger):
                 pause = next_wait(plan, elapsed=0, left=left, failures=failures, jitter=self.clock.random())
                 self.log.warning("%s Next attempt in %s.", error, duration(pause))
                 await self.clock.asleep(pause)
-        wait = BackupJobWait(
-            db_instance_id=inputs.db_instance_id,
-            backup_job_id=inputs.backup_job_id,
-            started_at=started_at,
-            deadline=started_at + self.span,
-            **self.policy,
-        )
+        times = replace(inputs, started_at=started_at, deadline=started_at + self.span)
+        wait = times.wait(self.wait_class, **self.policy)
         if self.clock.now() - started_at > FRESH_SECONDS:  # most likely a trigger begun anew
             wait.forget()
         self._to_keep = None if is_kept else inputs
@@ -191,8 +193,7 @@ class DdsBackupStartTrigger(DdsTrigger):
 
     def _inputs(self, started_at: float) -> tuple[WaitInputs, bool]:
         """Return what to wait for, and whether it needs no keeping. It blocks: not for an event loop."""
-        names = ("db_instance_id", "backup_job_id", "dds_conn_id", "region_id")
-        fields: dict[str, Any] = {name: getattr(self, name) for name in names}
+        fields = dict(self.templates)
         moves = self._context is not None and not all(arguments.is_literal(value) for value in fields.values())
         if moves and (kept := kept_inputs(self.task_instance, own_xcom)):
             return kept, True
@@ -204,10 +205,11 @@ class DdsBackupStartTrigger(DdsTrigger):
                     f"{name} is {value!r}: Airflow did not render it in the triggerer. Clear this task if its DAG was "
                     "changed meanwhile; else set start_from_trigger=False."
                 )
+        job_id = arguments.required_id("backup_job_id", fields["backup_job_id"]) if "backup_job_id" in fields else None
         inputs = WaitInputs(
             try_number=getattr(self.task_instance, "try_number", 0),
             db_instance_id=arguments.required_id("db_instance_id", fields["db_instance_id"]),
-            backup_job_id=arguments.required_id("backup_job_id", fields["backup_job_id"]),
+            backup_job_id=job_id,
             dds_conn_id=arguments.optional_text("dds_conn_id", fields["dds_conn_id"]) or DdsHook.default_conn_name,
             region_id=arguments.optional_text("region_id", fields["region_id"]),
             started_at=started_at,
@@ -233,7 +235,7 @@ class DdsBackupStartTrigger(DdsTrigger):
         else:
             self._to_keep = None
 
-    def _link(self, wait: BackupJobWait, hook: DdsHook) -> str | None:
+    def _link(self, wait: Wait[Any], hook: DdsHook) -> str | None:
         """Return the address of the instance's page; None where there is none, which ends no wait."""
         try:
             return hook.console_url(wait.instance) if wait.instance else None

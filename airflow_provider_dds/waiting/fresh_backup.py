@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES, Backup, BackupState
 from airflow_provider_dds.waiting.inventory.freshness import Freshness, span
 from airflow_provider_dds.waiting.inventory.listing import Inventory, read_inventory
+from airflow_provider_dds.waiting.records import read
 from airflow_provider_dds.waiting.result import Outcome
 from airflow_provider_dds.waiting.wait import Verdict, Wait
 
@@ -45,6 +46,7 @@ class FreshBackupWait(Wait[Inventory]):
     min_size_ratio: float | None = None
     min_days_left: float = 0.0
     seen: Inventory | None = field(default=None, init=False)
+    shown_last: str = field(default="", init=False)
     found: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +94,8 @@ class FreshBackupWait(Wait[Inventory]):
                 age = self._asked.age(backup, now) or 0.0
                 self.found = {**backup.facts(), "age_seconds": round(age)}
                 return Verdict(Outcome.DONE, f"{_name(backup)} is {span(age)} old")
-        return Verdict(Outcome.WAIT, "; ".join(self._none_yet(asked, now)))
+        self.shown_last = "; ".join(self._none_yet(asked, now))
+        return Verdict(Outcome.WAIT, self.shown_last)
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of the backup, with its age."""
@@ -100,9 +103,20 @@ class FreshBackupWait(Wait[Inventory]):
 
     @property
     def seen_before(self) -> str:
-        """The newest backup that the last answered poll showed."""
-        newest = next((each for each in self.seen.backups if self._asked.counts(each)), None) if self.seen else None
-        return f"{_name(newest)}, {newest.why_not or 'good'}" if newest else ""
+        """What the last answered poll showed."""
+        return self.shown_last
+
+    def remembered(self) -> dict[str, Any]:
+        """Return the failures in a row, and what was seen before them."""
+        return {"failures": self.failures, "shown_last": self.shown_last}
+
+    def recall(self, memory: Any) -> None:
+        """Take over what :meth:`remembered` gave.
+
+        :raises UnreadableError: it is of another version, or nothing that this package stored.
+        """
+        found = read(memory, {"failures": "count", "shown_last": "text"})
+        self.failures, self.shown_last = found["failures"], found["shown_last"]
 
     def _none_yet(self, asked: list[Backup], now: float) -> list[str]:
         """Return in words the newest good backup, what was made since, and what runs."""

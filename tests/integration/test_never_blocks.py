@@ -33,7 +33,13 @@ from airflow_provider_dds.clock import Clock
 from airflow_provider_dds.creating.attempt import Attempt
 from airflow_provider_dds.creating.record import Backoff, CreateRecord
 from airflow_provider_dds.emulator import Emulator, Role
-from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger, DdsBackupTrigger, DdsInstanceFreeTrigger
+from airflow_provider_dds.triggers.dds import (
+    DdsBackupStartTrigger,
+    DdsBackupTrigger,
+    DdsFreshBackupStartTrigger,
+    DdsFreshBackupTrigger,
+    DdsInstanceFreeTrigger,
+)
 from tests.integration.credentials.scene import Moved
 from tests.support.package import TRIGGERS
 from tests.support.runner import REPLICA
@@ -194,6 +200,8 @@ def built(trigger_class: type, now: float, **changes: Any) -> Any:
     own: dict[str, Any] = {
         DdsBackupTrigger: {"backup_job_id": "1", "started_at": now, "deadline": now + 6 * HOUR},
         DdsBackupStartTrigger: {"backup_job_id": "1", "timeout": 6 * HOUR, "ends_after": 6 * HOUR},
+        DdsFreshBackupTrigger: {"max_age": HOUR, "started_at": now, "deadline": now + 6 * HOUR},
+        DdsFreshBackupStartTrigger: {"max_age": HOUR, "timeout": 6 * HOUR, "ends_after": 6 * HOUR},
         DdsInstanceFreeTrigger: {"started_at": now, "record": held(now), "deadline": now + 6 * HOUR},
     }[trigger_class]
     _, kwargs = trigger_class(**{**common, **own, **changes}).serialize()
@@ -273,7 +281,13 @@ def test_what_a_thread_does_is_none_of_the_loop_s_business(cloud, connect, clock
 
 
 def test_every_trigger_is_tried_here():
-    assert set(TRIGGERS) == {DdsBackupTrigger, DdsBackupStartTrigger, DdsInstanceFreeTrigger}
+    assert set(TRIGGERS) == {
+        DdsBackupTrigger,
+        DdsBackupStartTrigger,
+        DdsFreshBackupTrigger,
+        DdsFreshBackupStartTrigger,
+        DdsInstanceFreeTrigger,
+    }
 
 
 @pytest.mark.parametrize("auth_type", ["access_key", "ram_role_arn"])
@@ -383,7 +397,14 @@ def test_begin_without_templates(cloud, wait, never_blocking):
     assert never_blocking(wait(DdsBackupStartTrigger, backup_job_id=job_id))["outcome"] == "done"
 
 
-@pytest.mark.parametrize("trigger_class", [DdsBackupTrigger, DdsBackupStartTrigger])
+@pytest.mark.parametrize("trigger_class", [DdsFreshBackupTrigger, DdsFreshBackupStartTrigger])
+def test_wait_for_a_fresh_backup(cloud, wait, never_blocking, trigger_class):
+    cloud.service.start_automatic_backup(REPLICA)
+    ending = never_blocking(wait(trigger_class))
+    assert (ending["outcome"], ending["backup"]["backup_mode"]) == ("done", "Automated")
+
+
+@pytest.mark.parametrize("trigger_class", [DdsBackupTrigger, DdsBackupStartTrigger, DdsFreshBackupTrigger])
 def test_kill(clock, never_blocking, trigger_class):
     async def run() -> None:
         await built(trigger_class, clock.now).on_kill()

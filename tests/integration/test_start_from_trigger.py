@@ -22,15 +22,15 @@ from airflow_provider_dds.exceptions import (
     DdsConfigurationError,
     DdsError,
 )
-from airflow_provider_dds.sensors.dds import DdsBackupSensor
+from airflow_provider_dds.sensors.dds import DdsBackupSensor, DdsFreshBackupSensor
 from airflow_provider_dds.triggers.base import TRIGGER_MARGIN
-from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger
 from tests.support.outage import KINDS, LASTS, OutageClock
 from tests.support.runner import REPLICA, Run, TaskInstance, TriggererRestart, moment
 from tests.support.versions import AirflowSensorTimeout, needs_rendering_in_the_triggerer
 
 if TYPE_CHECKING:
     from airflow_provider_dds.emulator import Emulator, ManualClock
+    from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger
 
 pytestmark = needs_rendering_in_the_triggerer
 MARGIN = TRIGGER_MARGIN.total_seconds()
@@ -86,8 +86,9 @@ class Wait:
         runner = import_module("airflow.jobs.triggerer_job_runner").TriggerRunner
         task = self.stored()
         args = task.start_trigger_args
-        assert args.trigger_cls == f"{DdsBackupStartTrigger.__module__}.{DdsBackupStartTrigger.__qualname__}"
-        trigger = DdsBackupStartTrigger(**self.kwargs())
+        trigger_class = self.sensor.start_trigger_class
+        assert args.trigger_cls == f"{trigger_class.__module__}.{trigger_class.__qualname__}"
+        trigger = trigger_class(**self.kwargs())
         allowed = min(args.timeout, task.execution_timeout or args.timeout)
         trigger.timeout_after = moment(self.clock) + allowed - timedelta(seconds=self.clock.now - self.deferred_at)
         ti = workloads.TaskInstanceDTO(
@@ -150,12 +151,9 @@ def begin(clock: ManualClock, emulator: Emulator, supervisor: Supervisor) -> Any
         arguments = {"poke_interval": 30, "timeout": 3600, "retries": 0, "start_from_trigger": True, **kwargs}
         with DAG("gates", schedule=None, **(dag or {})) as gates:
             made = BaseOperator(task_id="make")
-            sensor = cls(
-                task_id="wait",
-                db_instance_id=db_instance_id,
-                backup_job_id=made.output if backup_job_id is XCOM else backup_job_id,
-                **arguments,
-            )
+            if backup_job_id is not None:
+                arguments["backup_job_id"] = made.output if backup_job_id is XCOM else backup_job_id
+            sensor = cls(task_id="wait", db_instance_id=db_instance_id, **arguments)
         return Wait(clock, supervisor, gates, sensor)
 
     return make
@@ -675,3 +673,45 @@ class TestOutages:
             assert begin(job, **plan).end()["backup_job_id"] == job
             assert clock.began is not None
             assert clock.now > clock.began + LASTS
+
+
+# --- the sensor for a fresh backup ------------------------------------------------------------------------------------
+
+
+def test_fresh_backup_is_waited_for_without_a_worker(
+    begin: Any, supervisor: Supervisor, emulator: Emulator, clock: ManualClock
+) -> None:
+    emulator.service.start_automatic_backup(REPLICA)
+    wait = begin(
+        None, "{{ params.instance }}", cls=DdsFreshBackupSensor, max_age=3600, dag={"params": {"instance": REPLICA}}
+    )
+    began = clock.now
+    facts = wait.end()
+    assert wait.run.starts == 0
+    assert (facts["db_instance_id"], facts["age_seconds"]) == (REPLICA, 290)
+    assert clock.now - began == 300
+    assert supervisor.pushed["dds_instance_console"].endswith(f"/instances/{REPLICA}/basicInfo")
+
+
+def test_fresh_backup_without_a_worker_is_asked_for_as_in_a_deferral(begin: Any) -> None:
+    asked = {"age_of": "end", "backup_modes": ["Manual"], "backup_methods": ["Snapshot"], "min_size_ratio": 0.5}
+    kwargs = begin(None, cls=DdsFreshBackupSensor, max_age=timedelta(hours=2), min_days_left=3, **asked).kwargs()
+    named = {name: kwargs[name] for name in (*asked, "max_age", "min_days_left")}
+    assert named == {**asked, "max_age": 7200.0, "min_days_left": 3.0}
+    assert json.loads(json.dumps(kwargs, allow_nan=False)) == kwargs
+
+
+def test_deadline_of_a_wait_for_a_fresh_backup_is_raised_by_a_worker(begin: Any, clock: ManualClock) -> None:
+    began = clock.now
+    with pytest.raises(AirflowSensorTimeout, match=r"A fresh backup of .* not there at its deadline, after 1h00m"):
+        begin(None, cls=DdsFreshBackupSensor, max_age=3600).end()
+    assert clock.now - began == 3600
+
+
+def test_wait_for_a_fresh_backup_that_no_triggerer_took_up(begin: Any, emulator: Emulator, clock: ManualClock) -> None:
+    wait = begin(None, cls=DdsFreshBackupSensor, max_age=3600)
+    clock.advance(3600 + MARGIN)
+    worker = wait.sensor.prepare_for_execution()
+    wait.run.set_up_worker(worker)
+    with pytest.raises(AirflowSensorTimeout, match="1h00m after the wait began, because the triggerer did not answer"):
+        worker.resume_execution("__fail__", {"error": "Trigger timeout"}, wait.run.context())

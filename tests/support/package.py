@@ -37,7 +37,7 @@ def members(module: ModuleType) -> list[Any]:
 
 def classes(base: type) -> list[type]:
     """Return the public classes of the package that derive from a class of Airflow's; not those made to derive from."""
-    modules = [import_module(name) for name in MODULES if not name.endswith(".base")]
+    modules = [import_module(name) for name in MODULES if not name.endswith("base")]
     found = [each for module in modules for each in members(module) if inspect.isclass(each)]
     return sorted((each for each in found if issubclass(each, base)), key=lambda each: each.__name__)
 

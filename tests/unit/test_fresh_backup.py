@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +15,17 @@ from hypothesis import strategies as st
 
 from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance
 from airflow_provider_dds.api.requests import Answer
-from airflow_provider_dds.exceptions import DdsError
+from airflow_provider_dds.arguments import POLL_STRATEGIES
+from airflow_provider_dds.emulator import ManualClock
+from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError, DdsResponseError, DdsThrottledError
+from airflow_provider_dds.sensors.dds import DdsFreshBackupSensor
+from airflow_provider_dds.waiting import fresh_backup
 from airflow_provider_dds.waiting.fresh_backup import FreshBackupWait
 from airflow_provider_dds.waiting.inventory.listing import Inventory
 from airflow_provider_dds.waiting.inventory.rows import inventory
 from airflow_provider_dds.waiting.result import Outcome
+from tests.support.runner import Run, Store, moment
+from tests.support.versions import airflow_sensor
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
 T = NOW.timestamp()
@@ -242,3 +250,65 @@ def test_green_only_with_a_good_set_of_each_shard_inside_the_age(world: Any, max
             own = [row for row in rows_of(world, node) if str(row["BackupId"]) == backup_id]
             assert any(is_good(row, max_age) for row in own)
         assert 0 <= wait.facts()["age_seconds"] <= max_age
+
+
+# --- all modes agree --------------------------------------------------------------------------------------------------
+
+SHOWN = st.one_of(
+    st.lists(st.builds(a_set, st.integers(-3, 3), st.integers(1, 4), status=st.sampled_from(["Success", "Failed"]))),
+    st.sampled_from(["throttled", "unreadable", "throttled", "unreadable", "denied"]),
+)
+STORY = st.lists(st.tuples(st.integers(1, 2000), SHOWN), min_size=1, max_size=8)
+ERRORS: dict[str, DdsError] = {
+    "throttled": DdsThrottledError("slow down", code="Throttling", http_status=400),
+    "unreadable": DdsResponseError("not JSON"),
+    "denied": DdsAccessDeniedError("no", code="Forbidden.RAM", http_status=403),
+}
+
+
+def end(story: list[tuple[int, Any]], **arguments: Any) -> tuple[str, str, float]:
+    """Run a sensor through a story (how long each thing is to be seen) and return how and when it ended."""
+    clock = ManualClock(T)
+
+    def listing(*_: Any, now: float, **__: Any) -> Any:
+        yield from ()
+        passed = clock.now - T
+        shown = story[-1][1]
+        for lasts, what in reversed(story):
+            if passed < sum(each for each, _ in story[: story.index((lasts, what)) + 1]):
+                shown = what
+        if isinstance(shown, str):
+            raise ERRORS[shown]
+        return Inventory(REPLICA, inventory(REPLICA, shown, now=now))
+
+    stand_in = SimpleNamespace(sleep=clock.advance, monotonic=clock)
+    now = SimpleNamespace(utcnow=lambda: moment(clock))
+    with (
+        patch.object(fresh_backup, "read_inventory", listing),
+        patch.object(airflow_sensor, "time", stand_in),
+        patch.object(airflow_sensor, "timezone", now),
+    ):
+        task = DdsFreshBackupSensor(task_id="gate", db_instance_id="dds-1", max_age=3600, **arguments)
+        try:
+            result: Any = Run(task, clock, Store()).once()
+        except Exception as error:
+            result = error
+    return type(result).__name__, str(result), clock.now - T
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    story=STORY,
+    poke_interval=st.integers(30, 120),
+    timeout=st.integers(200, 4000),
+    strategy=st.sampled_from(POLL_STRATEGIES),
+    silent_fail=st.booleans(),
+)
+def test_same_end_at_the_same_time_in_all_modes(
+    story: Any, poke_interval: int, timeout: int, strategy: str, silent_fail: bool
+) -> None:
+    policy = {"poke_interval": poke_interval, "timeout": timeout, "poll_strategy": strategy, "silent_fail": silent_fail}
+    modes = ({"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True})
+    ends = [end(story, **policy, **mode) for mode in modes]
+    assert ends[0] == ends[1] == ends[2]
+    assert ends[0][2] <= timeout + 1
