@@ -16,11 +16,12 @@ from airflow_provider_dds.exceptions import (
     DdsThrottledError,
 )
 
-AT_ONCE = (DdsConfigurationError, DdsAccessDeniedError, DdsNotFoundError, DdsInvalidRequestError)
+PERMANENT_ERRORS = (DdsConfigurationError, DdsAccessDeniedError, DdsNotFoundError, DdsInvalidRequestError)
 """Errors that the next try would only repeat."""
-SPACED_OUT = (DdsThrottledError, DdsInstanceBusyError, DdsBackupRunningError)
+PASSING_ERRORS = (DdsThrottledError, DdsInstanceBusyError, DdsBackupRunningError)
 """Errors that pass with time."""
-SPACE = timedelta(minutes=5)
+RETRY_DELAY = timedelta(minutes=5)
+"""How long an error that passes is left to pass."""
 
 
 def default_retry_policy() -> Any:
@@ -35,14 +36,14 @@ def default_retry_policy() -> Any:
     return policies.ExceptionRetryPolicy(
         rules=[
             policies.RetryRule(
-                exception=[*AT_ONCE],
+                exception=[*PERMANENT_ERRORS],
                 action=fail,
                 reason="A retry would get the same answer.",
             ),
             policies.RetryRule(
-                exception=[*SPACED_OUT],
+                exception=[*PASSING_ERRORS],
                 action=retry,
-                retry_delay=SPACE,
+                retry_delay=RETRY_DELAY,
                 reason="It passes with time.",
             ),
         ]

@@ -19,7 +19,7 @@ from airflow_provider_dds.creating.evidence import (
     Evidence,
     candidates,
     jobs_of,
-    listed_jobs,
+    list_jobs,
     observe,
     still_running,
     under_way,
@@ -187,7 +187,7 @@ def observe_instance(db_instance_id: str) -> ApiCalls[InstanceState]:
     instance = yield from describe_db_instance(db_instance_id)
     if final_state(instance):
         return InstanceState(instance, None)
-    return InstanceState(instance, running_job((yield from listed_jobs(instance))))
+    return InstanceState(instance, running_job((yield from list_jobs(instance))))
 
 
 def final_state(instance: DBInstance) -> str | None:

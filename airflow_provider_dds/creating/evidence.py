@@ -35,7 +35,7 @@ SKEW_ALLOWANCE = 900.0
 """Seconds by which the service's clock may differ from this machine's: it refuses requests that differ by more."""
 RECONCILE_GRACE = 120.0
 """Seconds in which the service has to show nothing of a request, before that counts as not executed."""
-AT_ONCE = 15.0
+REFUSAL_WINDOW = 15.0
 """Seconds within which a poll after a refusal shows what was there when it was made."""
 MANUAL = "Manual"
 _TASK_ENDED = ("Succeed", "Failed", "Canceled")
@@ -81,7 +81,7 @@ def observe(db_instance_id: str, requested_at: float, now: float) -> ApiCalls[Ev
     """Look for backups since a request, less the allowance: among the jobs, the sets and the tasks."""
     since = moment(requested_at - SKEW_ALLOWANCE)
     instance = yield from describe_db_instance(db_instance_id)
-    jobs = yield from listed_jobs(instance)
+    jobs = yield from list_jobs(instance)
     sets = yield from _sets_since(instance, since)
     tasks = yield from _tasks_since(db_instance_id, since, moment(now + SKEW_ALLOWANCE))
     return Evidence(instance, tuple(jobs), tuple(sets), tuple(tasks))
@@ -133,7 +133,7 @@ def without_explained_refusal(record: CreateRecord, evidence: Evidence, now: flo
 
     def ran_then(job: BackupJob) -> bool:
         runs = job.status in RUNNING and job.status != "Scheduled"
-        return runs and (now - refused_at <= AT_ONCE or (job.start_time is not None and job.start_time <= then))
+        return runs and (now - refused_at <= REFUSAL_WINDOW or (job.start_time is not None and job.start_time <= then))
 
     others = [job for job in evidence.jobs if job.job_mode not in ("", MANUAL) or job.backup_job_id in record.known]
     ended = [
@@ -150,7 +150,7 @@ def without_explained_refusal(record: CreateRecord, evidence: Evidence, now: flo
     return replace(record, refused_at=None) if explains else record
 
 
-def listed_jobs(instance: DBInstance) -> ApiCalls[list[BackupJob]]:
+def list_jobs(instance: DBInstance) -> ApiCalls[list[BackupJob]]:
     """List the jobs of an instance; none where DescribeBackupTasks does not cover its kind, or refuses it."""
     if instance.layout in (Layout.LOCAL, Layout.LOCAL_SHARDED):
         return []
@@ -166,7 +166,7 @@ def listed_jobs(instance: DBInstance) -> ApiCalls[list[BackupJob]]:
 def jobs_of(db_instance_id: str) -> ApiCalls[tuple[BackupJob, ...]]:
     """List the jobs of an instance; none where no call lists them."""
     instance = yield from describe_db_instance(db_instance_id)
-    return tuple((yield from listed_jobs(instance)))
+    return tuple((yield from list_jobs(instance)))
 
 
 def under_way(job: BackupJob) -> bool:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 OPERATOR_SLACK = 450.0
 """Seconds past its deadline that a try of the operator may take: the search for a lost job and the repeated calls."""
-AT_ONCE = 120.0
+FAIL_FAST_SECONDS = 120.0
 """Seconds that the repeated calls of one poll take at the most, and the way of an event to a worker."""
 SENSOR_SLACK = 200.0
 """The same for the sensor: the repeated calls of one poll."""
@@ -280,7 +280,7 @@ def nothing_waits_for_an_instance_that_is_not_there(story: Story, _: Counter[str
         if said and not each.frozen:
             checked += 1
             late = each.ended - said[0].time
-            assert late <= AT_ONCE, f"{each.task} waited {late:.0f} s for an instance that is not there"
+            assert late <= FAIL_FAST_SECONDS, f"{each.task} waited {late:.0f} s for an instance that is not there"
     return checked
 
 

@@ -13,7 +13,7 @@ import greenlet
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from airflow_provider_dds.retry_policy import AT_ONCE
+from airflow_provider_dds.retry_policy import PERMANENT_ERRORS
 from airflow_provider_dds.triggers import dds as triggers
 from tests.faults.ears import LOG
 from tests.support.airflow_rules import StoreOfTry, api_server_error
@@ -179,4 +179,4 @@ class MortalRun(Run):
 
 def retried(error: BaseException) -> bool:
     """Whether Airflow retries after an error, by its rules and by the default retry policy."""
-    return not isinstance(error, (AirflowFailException, AirflowSkipException, AirflowSensorTimeout, *AT_ONCE))
+    return not isinstance(error, (AirflowFailException, AirflowSkipException, AirflowSensorTimeout, *PERMANENT_ERRORS))

@@ -14,7 +14,7 @@ from airflow_provider_dds.creating.evidence import RECONCILE_GRACE
 from airflow_provider_dds.creating.record import RECORD_KEY
 from airflow_provider_dds.emulator import Emulator
 from airflow_provider_dds.exceptions import DdsError, DdsResponseError, DdsTransportError
-from airflow_provider_dds.retry_policy import AT_ONCE, SPACE, SPACED_OUT
+from airflow_provider_dds.retry_policy import PASSING_ERRORS, PERMANENT_ERRORS, RETRY_DELAY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
 WORDS = {  # what an error allows -> what the page says of reads and of creates
@@ -100,10 +100,10 @@ def test_missing_answers_have_their_class_and_repeat_words():
 @pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
 def test_every_class_has_a_section_that_tells_of_retries(error):
     text = section(error.__name__)
-    if error in AT_ONCE:
+    if error in PERMANENT_ERRORS:
         assert "No retry" in text
-    elif error in SPACED_OUT:
-        assert SPACE.total_seconds() == 300
+    elif error in PASSING_ERRORS:
+        assert RETRY_DELAY.total_seconds() == 300
         assert "Retried after five minutes" in " ".join(text.split())
     elif issubclass(error, exceptions.AirflowFailException):
         assert "No retry" in text
