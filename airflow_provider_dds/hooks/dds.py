@@ -12,8 +12,10 @@ from airflow_provider_dds.api.console import console_url
 from airflow_provider_dds.client.calls import Calls, next_page
 from airflow_provider_dds.client.driver import adrive, drive
 from airflow_provider_dds.clock import CLOCK
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError
-from airflow_provider_dds.get_provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
+from airflow_provider_dds.exceptions import DdsError
+from airflow_provider_dds.get_provider_info import CONN_TYPE, HOOK_NAME
+from airflow_provider_dds.hooks import form
+from airflow_provider_dds.hooks.check import check
 from airflow_provider_dds.hooks.connection import AirflowConnection
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
 from airflow_provider_dds.waiting.inventory.listing import read_inventory
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance, HistoryTask
     from airflow_provider_dds.api.requests import ApiCalls, Listing
     from airflow_provider_dds.client.sending import Service
-    from airflow_provider_dds.client.settings import DdsSettings
     from airflow_provider_dds.clock import Clock
     from airflow_provider_dds.waiting.inventory.backup import Backup
     from airflow_provider_dds.waiting.inventory.listing import Inventory
@@ -74,24 +75,12 @@ class DdsHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return how the connection form names the standard fields (asked by Airflow before 3.2)."""
-        return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
+        return form.field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's extra fields as WTForms fields (asked by Airflow before 3.2)."""
-        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
-        from wtforms import BooleanField, PasswordField, StringField
-
-        widgets: dict[str, Any] = {}
-        for name, spec in CONN_FIELDS.items():
-            schema, words = spec["schema"], {"label": spec["label"], "description": spec.get("description", "")}
-            if "boolean" in schema["type"]:
-                widgets[name] = BooleanField(**words)
-            elif schema.get("format") == "password":
-                widgets[name] = PasswordField(widget=BS3PasswordFieldWidget(), **words)
-            else:
-                widgets[name] = StringField(widget=BS3TextFieldWidget(), **words)
-        return widgets
+        return form.widgets()
 
     def get_conn(self) -> Client:
         """Return the SDK's client for the connection; all hooks of a process with equal settings share it.
@@ -392,21 +381,7 @@ class DdsHook(BaseHook):
         A key that may not list regions has still proved itself: the service checks the signature first.
         """
         try:
-            settings = self._service().settings
-            where = f"{self._service().host} (region {settings.region_id or 'not set'})"
-            how = f"authenticated by {_credential_name(settings)}"
-            try:
-                answer = self.run(operations.describe_regions())
-            except DdsAccessDeniedError as error:
-                refused_it = error.action == "DescribeRegions"  # not the role that was to be assumed for it
-                if not (refused_it and (error.code or "").startswith(("Forbidden.RAM", "NoPermission"))):
-                    raise
-                said = (
-                    f"The signed call to {where} was accepted, {how}. The key may not call DescribeRegions, which this "
-                    f"package does not need. Request id: {error.request_id}."
-                )
-            else:
-                said = f"A signed call to {where} went through, {how}. Request id: {answer.request_id}."
+            said = check(self._service(), lambda: self.run(operations.describe_regions()))
         except DdsError as error:
             return False, str(error)
         except Exception as error:  # whatever else it is, the button has to answer, and without a secret
@@ -454,13 +429,3 @@ class DdsHook(BaseHook):
 
 def _of_id(jobs: list[BackupJob], backup_job_id: str) -> BackupJob | None:
     return next((job for job in jobs if job.backup_job_id == str(backup_job_id).strip()), None)
-
-
-def _credential_name(settings: DdsSettings) -> str:
-    fields = dict(settings.credential)
-    if "role_arn" in fields:
-        return f"{settings.auth_type} as {fields['role_arn']}"
-    key = str(fields.get("access_key_id", ""))
-    if len(key) >= 12:
-        return f"{settings.auth_type} ({key[:4]}...{key[-4:]})"
-    return settings.auth_type
