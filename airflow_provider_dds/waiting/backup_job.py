@@ -73,10 +73,16 @@ class BackupJobWait(Wait[Observation]):
         target = replace(
             self._target,
             manual=self.memory.manual,
+            almost_given_up=self._almost_given_up,
             job_start=None if start is None else datetime.fromtimestamp(start, tz=timezone.utc),
         )
         seen, self._target = yield from observe_job(target, confirm_backup_set=self.confirm_backup_set)
         return seen
+
+    @property
+    def _almost_given_up(self) -> bool:
+        kept = self.memory
+        return kept.lacking == "job" and kept.lacked_for + kept.planned_wait >= self.not_found_grace
 
     def judge(self, seen: Observation, now: float) -> Verdict:
         """Take in a poll, and return what the table of the verdict says of it."""

@@ -391,3 +391,16 @@ def test_no_secret_is_logged(emulator, hook, sensor, logged):
     with pytest.raises(DdsAccessDeniedError) as caught:
         sensor(job_id, "deferrable").once()
     assert emulator.access_key_secret not in logged() + repr(caught.value) + str(vars(caught.value))
+
+
+@every_mode
+@pytest.mark.parametrize("instance_id", [REPLICA, "dds-demo-cluster", "dds-demo-sharded"])
+def test_id_of_a_backup_set_is_called_so(emulator, hook, clock, sensor, mode, instance_id):
+    job_id = hook.create_backup(instance_id)
+    clock.advance(400)
+    [job] = emulator.service.jobs(instance_id)
+    set_id = job.job.cluster_backup_id or job.job.sets[-1].backup_id
+    says = f"{set_id} is the id of a backup set, not of a job: "
+    says += "pass the id of the job that made it" if job.job.cluster_backup_id else f"its job is {job_id}"
+    with pytest.raises(DdsBackupNotFoundError, match=says):
+        sensor(set_id, mode, instance_id).once()

@@ -27,6 +27,7 @@ class Target:
     :ivar job_start: when the job started, by the service's clock.
     :ivar manual: whether the job is known to be a manual one.
     :ivar tasks_refused: whether DescribeBackupTasks refused this kind of instance.
+    :ivar almost_given_up: whether the job counts as not found if this poll does not show it.
     :ivar cluster_backup_id: the cluster backup that was found to be the job's own.
     """
 
@@ -39,6 +40,7 @@ class Target:
     manual: bool = False
     tasks_refused: bool = False
     cluster_backup_id: str | None = None
+    almost_given_up: bool = False
 
 
 @dataclass

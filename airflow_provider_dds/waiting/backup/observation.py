@@ -42,6 +42,7 @@ class Observation:
     :ivar shards_shown: whether the service shows which shards there are, and whose set is whose.
     :ivar older: shards that have sets from before this backup, as far as that was asked.
     :ivar job_listed: whether DescribeBackupTasks covers this kind of instance, so that a missing row means something.
+    :ivar named_set: the backup set whose own id was given for that of a job, where one is.
     :ivar error: the error that ended the poll; then nothing else counts.
     :ivar asked: the calls made, as ``Action (request id)``, for the text of a failure.
     """
@@ -52,6 +53,7 @@ class Observation:
     shards_shown: bool = True
     older: frozenset[str] = frozenset()
     job_listed: bool = True
+    named_set: BackupSet | None = None
     error: DdsError | None = None
     asked: tuple[str, ...] = ()
 

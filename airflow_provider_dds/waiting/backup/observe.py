@@ -18,11 +18,11 @@ from airflow_provider_dds.api.requests import (
     describe_cluster_backups,
     describe_db_instance,
 )
-from airflow_provider_dds.exceptions import DdsInvalidRequestError, DdsNotFoundError
+from airflow_provider_dds.exceptions import DdsError, DdsInvalidRequestError, DdsNotFoundError
 from airflow_provider_dds.waiting.backup.listings import Listed, Target, complete, read_sets
 from airflow_provider_dds.waiting.backup.matching import of_cluster, own_job, own_sets
 from airflow_provider_dds.waiting.backup.observation import FINISHED, Observation
-from airflow_provider_dds.waiting.backup.shards import shard_sets
+from airflow_provider_dds.waiting.backup.shards import of_each_shard, shard_sets
 
 SET_ID_AGE = timedelta(days=7)
 """How long before the wait a set may have started that is known by its own id instead of its job's."""
@@ -54,6 +54,8 @@ def observe_job(target: Target, *, confirm_backup_set: bool) -> ApiCalls[tuple[O
         observed, target = yield from shard_sets(observed, target, asked)
     else:
         observed = yield from _only_set(observed, target, asked)
+    if target.almost_given_up and observed.job is None and not observed.sets:
+        observed = replace(observed, named_set=(yield from _named_set(target)))
     return replace(observed, asked=tuple(asked)), target
 
 
@@ -127,6 +129,21 @@ def _cluster_set(observed: Observation, target: Target, asked: list[str]) -> Api
         replace(observed, sets=complete(own, listed)),
         replace(target, cluster_backup_id=own[0].backup_id if own else target.cluster_backup_id),
     )
+
+
+def _named_set(target: Target) -> ApiCalls[BackupSet | None]:
+    """Find the set whose id was given for that of its job: the console shows sets. It only serves the text."""
+    instance_id, backup_id = target.db_instance_id, target.backup_job_id
+    nodes = target.instance.shard_node_ids if target.instance and target.instance.layout is Layout.SHARDED else ()
+    try:
+        if target.instance and target.instance.layout is Layout.CLUSTER:
+            listing = describe_cluster_backups(instance_id, backup_id=backup_id)
+            listed = yield from read_sets(listing, "DescribeClusterBackups", [], first_page_only=True)
+        else:
+            listed, _ = yield from of_each_shard(instance_id, nodes, [], backup_id=backup_id)
+    except DdsError:
+        return None
+    return next((each for each in listed.sets if each.backup_id == backup_id), None)
 
 
 def _cluster_listing(db_instance_id: str, backup_job_id: str, asked: list[str]) -> ApiCalls[Listed]:

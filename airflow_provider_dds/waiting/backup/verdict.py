@@ -122,8 +122,17 @@ def _no_row(observed: Observation, state: SetState, memory: Memory, policy: Wait
         return Verdict(Outcome.WAIT, _about_sets(observed, state))
     unseen = f"{memory.lacked_for:.0f} s in which the service answered"
     if _lasts(memory, policy.not_found_grace):
-        return Verdict(Outcome.NOT_FOUND, f"neither the job nor a backup set of it was found for {unseen}")
+        reason = f"neither the job nor a backup set of it was found for {unseen}"
+        return Verdict(Outcome.NOT_FOUND, f"{reason}{_about_named_set(observed)}")
     return Verdict(Outcome.WAIT, f"not found for {unseen} (not_found_grace is {policy.not_found_grace:g} s)")
+
+
+def _about_named_set(observed: Observation) -> str:
+    named = observed.named_set
+    if named is None:
+        return ""
+    job = f"its job is {named.backup_job_id}" if named.backup_job_id else "pass the id of the job that made it"
+    return f". {named.backup_id} is the id of a backup set, not of a job: {job}"
 
 
 def _not_of_each_shard(observed: Observation, memory: Memory, policy: WaitPolicy, begin: str) -> Verdict:
