@@ -126,7 +126,7 @@ def _not_sent(error: WireError, call: Call, settings: DdsSettings) -> DdsError:
         return DdsAccessDeniedError(
             f"{lead}: the proxy {error.proxy} lets nothing pass to {error.host} (HTTP {error.status} from the proxy). "
             "Check the user and password in the proxy's address (extra proxy, or HTTPS_PROXY), and that it allows that "
-            "host.",
+            "host. Request id: none.",
             action=call.action,
             http_status=error.status,
             message=error.reason,

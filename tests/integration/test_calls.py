@@ -349,6 +349,7 @@ def test_tunnel_that_a_proxy_refuses_is_tried_twice_and_its_refusal(way, proxy, 
     error = raised(lambda: hook.describe_backup_tasks(REPLICA))
     assert (type(error), error.http_status) == (DdsAccessDeniedError, fate)
     assert f"the proxy {proxy.address} lets nothing pass to {HOST} (HTTP {fate} from the proxy)" in str(error)
+    assert str(error).endswith(" Request id: none.")
     assert len(proxy.tunnelled) == 4
 
 
