@@ -10,16 +10,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_dds.compat import TaskDeferralError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Self
+
+_FACTS = (
+    *("db_instance_id", "backup_job_id", "backup_id", "status", "request_ids", "outcome", "waited_seconds"),
+    "advice",
+)
 
 
 class DdsError(Exception):
-    """Base of every error that this package raises."""
+    """Base of every error that this package raises. A callback reads its fields, not its text.
+
+    :ivar db_instance_id: the instance that it is about.
+    :ivar backup_job_id: the job that it is about.
+    :ivar backup_id: its backup set.
+    :ivar status: job or set as it was last seen, in the service's words.
+    :ivar request_ids: ids of the last calls, to quote to Alibaba Cloud support.
+    :ivar outcome: how the wait or the create ended: ``failed``, ``not_found``, ``timed_out``, ``unknown``, ``error``.
+    :ivar waited_seconds: how long it had been waited for.
+    :ivar advice: what to do, as one text.
+    """
+
+    db_instance_id: str | None = None
+    backup_job_id: str | None = None
+    backup_id: str | None = None
+    status: str | None = None
+    request_ids: Sequence[str] = ()
+    outcome: str | None = "error"
+    waited_seconds: float | None = None
+    advice: str | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that is known of the error, as plain JSON; what is not known is left out."""
+        found = {**vars(self), **{name: getattr(self, name) for name in _FACTS}, "request_ids": [*self.request_ids]}
+        known = {name: value for name, value in found.items() if value not in (None, "", [])}
+        return {"error": type(self).__name__, "text": str(self), **known}
+
+    def with_facts(self, **facts: Any) -> Self:
+        """Return an error of the same class and text, with further fields; what is known already is kept.
+
+        :param facts: fields by their names, plain JSON; None for one that is not known.
+        """
+        other = self.with_text(str(self))
+        for name, value in facts.items():
+            if value is not None and not vars(other).get(name):
+                setattr(other, name, value)
+        return other
 
     def to_json(self) -> dict[str, Any]:
         """Return the error as plain JSON, for the event of a trigger; :func:`error_from_json` reverses it."""
@@ -140,6 +184,8 @@ class DdsResponseError(DdsError):
 class DdsBackupOutcomeUnknownError(DdsError):
     """A CreateBackup may have been accepted and this could not be settled. The text says how to settle it by hand."""
 
+    outcome = "unknown"
+
 
 class DdsRecordError(DdsError, AirflowFailException):
     """What is stored of a create cannot be read, so that nobody knows whether a backup was made. No retry."""
@@ -155,6 +201,8 @@ class DdsEndedInDoubtError(DdsError, AirflowFailException):
     Only without a task state store, where a retry would make a second backup.
     """
 
+    outcome = "unknown"
+
 
 class DdsDeferralError(DdsError, TaskDeferralError):
     """The triggerer gave no event that can be used, and the backup was not good yet. A retry goes on."""
@@ -163,13 +211,23 @@ class DdsDeferralError(DdsError, TaskDeferralError):
 class DdsBackupFailedError(DdsError, AirflowFailException):
     """The backup job, or the backup set it made, failed. The task fails without a retry."""
 
+    outcome = "failed"
+
 
 class DdsBackupNotFoundError(DdsError, AirflowFailException):
     """Neither the job nor a backup set of it can be found. The task fails without a retry."""
 
+    outcome = "not_found"
+
 
 class DdsTimeoutError(DdsError, AirflowFailException):
     """The deadline passed before the backup was good. The task fails without a retry."""
+
+    outcome = "timed_out"
+
+
+class DdsSensorTimeoutError(DdsTimeoutError, AirflowSensorTimeout):
+    """The same, from a sensor: what Airflow calls the timeout of one."""
 
 
 def error_from_json(data: dict[str, Any]) -> DdsError:

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dds.api.models import DBInstance
+    from airflow_provider_dds.exceptions import DdsError
     from airflow_provider_dds.triggers.base import WaitTrigger
     from airflow_provider_dds.waiting.wait import Wait
+
+FAILURE_XCOM = "failure"
+"""Where a failed task leaves the facts of its error."""
 
 
 class DdsTask:
@@ -77,6 +81,12 @@ class DdsTask:
     def _tell_outlets(self, context: Context, facts: dict[str, Any]) -> None:
         """Give the facts of a backup to the task's outlets."""
         self._write_aside("The events of the outlets", partial(tell_outlets, self, context, facts))
+
+    def _tell_failure(self, context: Context, error: DdsError) -> None:
+        """Log what to do about an error as a line of its own, and push its facts as XCom ``failure``."""
+        if error.advice:
+            self.log.error("What to do: %s", error.advice)
+        self._write_aside(f"XCom {FAILURE_XCOM}", lambda: context["ti"].xcom_push(key=FAILURE_XCOM, value=error.facts))
 
     def _wait_in_triggerer(
         self, context: Context, wait: Wait[Any], hook: DdsHook, trigger_class: type[WaitTrigger]

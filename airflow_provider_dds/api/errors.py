@@ -371,7 +371,7 @@ def api_error(
     about = f" for {db_instance_id}" if db_instance_id else ""
     status = f" (HTTP {http_status})" if http_status else ""
     said = message.rstrip(". \n") or "no message"
-    return rule.error(
+    error = rule.error(
         f"{action}{about} failed with {code or 'an error without a code'}{status}: {said}. "
         f"{advice} Request id: {request_id or 'none'}.",
         action=action,
@@ -381,3 +381,5 @@ def api_error(
         message=message,
         db_instance_id=db_instance_id,
     )
+    error.advice = advice
+    return error

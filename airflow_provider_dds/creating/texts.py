@@ -28,36 +28,41 @@ def too_late(record: CreateRecord, reason: str | None, timeout: float) -> DdsErr
     if record.in_doubt:
         seen = reason or "nothing that could come from it showed"
         return outcome_unknown(record, f"{seen} within timeout ({timeout:g} s)")
-    return DdsTimeoutError(
+    advice = "Clear it once the instance is Running and no backup runs on it, or raise timeout."
+    error = DdsTimeoutError(
         f"{record.db_instance_id} could not be backed up within timeout ({timeout:g} s for all tries): "
-        f"{reason or 'the service accepted no request before that'}. This task made no backup. Clear it once the "
-        "instance is Running and no backup runs on it, or raise timeout."
+        f"{reason or 'the service accepted no request before that'}. This task made no backup. {advice}"
     )
+    return error.with_facts(advice=advice)
 
 
 def gone(instance: DBInstance, word: str, refusal: str = "") -> DdsError:
     """Return the error for an instance in such a state."""
     after = f" {refusal}." if refusal else ""
-    return DdsInvalidRequestError(
+    advice = "Renew the instance if it has expired; else take it out of the DAG."
+    error = DdsInvalidRequestError(
         f"{instance.db_instance_id} cannot be backed up: DescribeDBInstanceAttribute shows it as {word}, a state that "
-        f"no waiting ends.{after} This task made no backup. Renew the instance if it has expired; else take it out of "
-        "the DAG. Request id: none.",
+        f"no waiting ends.{after} This task made no backup. {advice} Request id: none.",
         action="DescribeDBInstanceAttribute",
         http_status=200,
         message=f"The instance is {word}.",
         db_instance_id=instance.db_instance_id,
     )
+    return error.with_facts(advice=advice)
 
 
 def outcome_unknown(record: CreateRecord, seen: str) -> DdsBackupOutcomeUnknownError:
     """Return the error for a request that may have been accepted, with what was seen and how to settle it by hand."""
-    return DdsBackupOutcomeUnknownError(
-        f"CreateBackup for {record.db_instance_id} at {requested_at(record)} may have been accepted: its answer was "
-        f"lost, and {seen}. So as not to make a second backup, this task stops. Look under Backup and Recovery of the "
-        "instance in the console for a manual backup that started then; the two clocks may differ by 15 minutes. If it "
-        "is there, set XCom return_value of this task to its job id and mark this task as success. If it is not, clear "
-        "this task: it makes a new backup."
+    advice = (
+        "Look under Backup and Recovery of the instance in the console for a manual backup that started then; the two "
+        "clocks may differ by 15 minutes. If it is there, set XCom return_value of this task to its job id and mark "
+        "this task as success. If it is not, clear this task: it makes a new backup."
     )
+    error = DdsBackupOutcomeUnknownError(
+        f"CreateBackup for {record.db_instance_id} at {requested_at(record)} may have been accepted: its answer was "
+        f"lost, and {seen}. So as not to make a second backup, this task stops. {advice}"
+    )
+    return error.with_facts(advice=advice)
 
 
 def requested_at(record: CreateRecord) -> str:

@@ -35,7 +35,7 @@ from airflow_provider_dds.waiting.records import UnreadableError
 from airflow_provider_dds.waiting.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from airflow.providers.common.compat.sdk import Context
@@ -137,7 +137,7 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
         if keeper.store is None:
             self.log.info("%s", texts.NO_STORE if self.durable else texts.NOT_DURABLE)
         fresh = CreateRecord(db_instance_id, self.clock.now() + self.timeout, keeper.attempt)
-        return end_try(keeper, str(self.db_instance_id), lambda: self._create(context, keeper, keeper.recall(fresh)))
+        return self._end_try(context, keeper, lambda: self._create(context, keeper, keeper.recall(fresh)))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral, and return what the method gives.
@@ -150,9 +150,7 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
         why = NoEvent.of(next_method, next_kwargs)
         if why is None:
             return super().resume_execution(next_method, next_kwargs, context)
-        return end_try(
-            keeper, str(self.db_instance_id), lambda: self._complete_without_event(context, why, self._keeper)
-        )
+        return self._end_try(context, keeper, lambda: self._complete_without_event(context, why, keeper))
 
     def resume_create(self, context: Context, event: dict[str, Any]) -> str:
         """Go on after a wait that leads to a request, and return the job id.
@@ -175,7 +173,7 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
             )
             return self._create(context, keeper, record)
 
-        return end_try(keeper, str(self.db_instance_id), go_on)
+        return self._end_try(context, keeper, go_on)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
         """Push the facts that the trigger found and return the job id, or raise what it stands for.
@@ -189,10 +187,8 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
             result = as_taken_up(Result.from_json(event), self.clock.now())
         except UnreadableError as error:
             why = NoEvent.unreadable(error)
-            return end_try(
-                keeper, str(self.db_instance_id), lambda: self._complete_without_event(context, why, self._keeper)
-            )
-        return end_try(keeper, str(self.db_instance_id), lambda: self._end_completion(context, result))
+            return self._end_try(context, keeper, lambda: self._complete_without_event(context, why, keeper))
+        return self._end_try(context, keeper, lambda: self._end_completion(context, result))
 
     def on_kill(self) -> None:
         """Say what becomes of the backup: the service has no call to cancel one."""
@@ -212,6 +208,18 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
     def _begin(self, context: Context) -> RecordKeeper:
         self._keeper = RecordKeeper(context, str(self.db_instance_id), self.log, self.clock, durable=self.durable)
         return self._keeper
+
+    def _end_try(self, context: Context, keeper: RecordKeeper, run: Callable[[], str]) -> str:
+        def tell(error: DdsError) -> DdsError:
+            known: dict[str, Any] = {"db_instance_id": str(self.db_instance_id)}
+            if record := keeper.record:
+                waited = max(0.0, self.clock.now() - (record.deadline - self.timeout))
+                known |= {"backup_job_id": record.backup_job_id, "waited_seconds": round(waited, 3)}
+            error = error.with_facts(**known)
+            self._tell_failure(context, error)
+            return error
+
+        return end_try(keeper, str(self.db_instance_id), run, tell)
 
     def _create(self, context: Context, keeper: RecordKeeper, record: CreateRecord) -> str:
         hook = self.hook

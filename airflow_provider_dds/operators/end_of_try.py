@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 WHY = "There is no task state store: a retry would know nothing of that request, so none is made."
 
 
-def end_try(keeper: RecordKeeper, db_instance_id: str, run: Callable[[], str]) -> str:
+def end_try(
+    keeper: RecordKeeper, db_instance_id: str, run: Callable[[], str], tell: Callable[[DdsError], DdsError]
+) -> str:
     """Run what may end a try, keep that it ended, and return what it gives.
 
     Where nothing outlives the try, nothing that follows a request is retried.
@@ -32,6 +34,7 @@ def end_try(keeper: RecordKeeper, db_instance_id: str, run: Callable[[], str]) -
     :param keeper: keeps the record of the task run.
     :param db_instance_id: the instance.
     :param run: what may end the try.
+    :param tell: tells of the error that ends it, and returns it with what the task knows.
     """
     ends: tuple[type[BaseException], ...] = (Exception, *ends_of_a_task())
     try:
@@ -43,10 +46,12 @@ def end_try(keeper: RecordKeeper, db_instance_id: str, run: Callable[[], str]) -
         error = with_doubt(failure, keeper.record)
         known = keeper.store is not None or not may_have_asked(keeper.record)
         if known or isinstance(error, AirflowFailException):
+            if isinstance(error, DdsError):
+                error = tell(error)
             if error is failure:
                 raise
             raise error.with_traceback(failure.__traceback__) from failure.__cause__
-        final = for_good(error, db_instance_id, keeper.record)
+        final = tell(for_good(error, db_instance_id, keeper.record))
     else:
         keeper.end(failed=False)
         return result

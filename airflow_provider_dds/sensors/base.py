@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dds.compat import first_poll_at, forget_result
-from airflow_provider_dds.exceptions import DdsError, DdsTimeoutError
+from airflow_provider_dds.exceptions import DdsError, DdsSensorTimeoutError, DdsTimeoutError
 from airflow_provider_dds.links.dds import DdsInstanceLink
 from airflow_provider_dds.sensors import start
 from airflow_provider_dds.tasks import DdsTask
@@ -109,7 +109,7 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
             try:
                 self._prepared = (context, *self._begin(context))
             except DdsError as error:
-                raise self._raised(error) from None
+                raise self._raised(context, error) from None
         _, wait, hook = self._prepared
         while True:
             linked = wait.instance is not None
@@ -230,16 +230,20 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
                 raise result
             facts = result.facts_or_raise(self.advice)
         except DdsError as error:
-            raise self._raised(error) from None
+            raise self._raised(context, error) from None
         self.log.info("%s", result.text)
         self._tell_outlets(context, facts)
         return facts
 
-    def _raised(self, error: DdsError) -> Exception:
+    def _raised(self, context: Context, error: DdsError) -> Exception:
         """Return what to raise for an error; logs one that Airflow makes a skip of without saying what it was."""
+        if type(error) is DdsTimeoutError:
+            error = DdsSensorTimeoutError(str(error)).with_facts(**vars(error))
         if self.never_fail or (self.soft_fail and isinstance(error, AirflowException)):
             self.log.warning("%s", error)
-        return AirflowSensorTimeout(str(error)) if isinstance(error, DdsTimeoutError) else error
+        else:
+            self._tell_failure(context, error)
+        return error
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int

@@ -109,12 +109,14 @@ def end_without_event(
         return wait.result(seen, clock.now())
     asked = f" Asked (request ids): {', '.join(wait.calls_made)}." if wait.calls_made else ""
     ended = clock.now()
+    causes = why.causes(execution_timeout)
     text = (
         f"{wait.line(seen, ended, None)}. So it was when a worker polled it once, "
         f"{duration(ended - wait.started_at)} after the wait began, because the triggerer did not answer "
-        f"({why.said}). {why.causes(execution_timeout)} Then clear this task.{asked}"
+        f"({why.said}). {causes} Then clear this task.{asked}"
     )
-    raise (DdsTimeoutError if why.timed_out else DdsDeferralError)(text)
+    error = (DdsTimeoutError if why.timed_out else DdsDeferralError)(text)
+    raise error.with_facts(advice=f"{causes} Then clear this task.", **wait.about(ended))
 
 
 def raise_without_wait(why: NoEvent, about: str, execution_timeout: timedelta | None) -> NoReturn:

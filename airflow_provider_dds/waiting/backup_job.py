@@ -108,6 +108,11 @@ class BackupJobWait(Wait[Observation]):
         job = (self.last.job if self.last else None) or self._target.job
         return backup_facts(self.db_instance_id, self.backup_job_id, job, self.last.sets if self.last else ())
 
+    def subject(self) -> dict[str, Any]:
+        """Return the backup as it was last seen."""
+        facts = self.facts()
+        return {name: facts[name] for name in ("db_instance_id", "backup_job_id", "backup_id", "status")}
+
     @property
     def calls_made(self) -> tuple[str, ...]:
         """The calls of the last poll."""

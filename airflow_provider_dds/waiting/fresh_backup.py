@@ -101,6 +101,19 @@ class FreshBackupWait(Wait[Inventory]):
         """Return the facts of the backup, with its age."""
         return self.found
 
+    def subject(self) -> dict[str, Any]:
+        """Return the instance, and of the newest backup that the last answered poll showed what it is."""
+        newest = self._newest()
+        return {
+            "db_instance_id": self.db_instance_id,
+            "backup_job_id": newest.backup_job_id if newest else None,
+            "backup_id": newest.backup_id if newest else None,
+            "status": newest.status if newest else None,
+        }
+
+    def _newest(self) -> Backup | None:
+        return next((each for each in self.seen.backups if self._asked.counts(each)), None) if self.seen else None
+
     @property
     def seen_before(self) -> str:
         """What the last answered poll showed."""

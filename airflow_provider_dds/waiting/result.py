@@ -31,11 +31,26 @@ class Outcome(str, Enum):
 
 
 VERSION = 1
-_EVENT = {"outcome": "text", "text": "text", "backup": "record?", "error": "record?", "fired_at": "seconds?"}
-_ABSENT: dict[str, Any] = {"backup": None, "error": None, "fired_at": None}
+_EVENT = {
+    "outcome": "text",
+    "text": "text",
+    "backup": "record?",
+    "error": "record?",
+    "about": "record?",
+    "fired_at": "seconds?",
+}
+_ABSENT: dict[str, Any] = {"backup": None, "error": None, "about": None, "fired_at": None}
+_ABOUT = {
+    **dict.fromkeys(("db_instance_id", "backup_job_id", "backup_id", "status"), "text?"),
+    "request_ids": "texts?",
+    "waited_seconds": "seconds?",
+}
 _ERROR = {"type": "text", "message": "text", "fields": "record"}
 _BACKUP = ("db_instance_id", "backup_job_id")
-_RAISED = {Outcome.FAILED: DdsBackupFailedError, Outcome.NOT_FOUND: DdsBackupNotFoundError}
+_RAISED: dict[Outcome, type[DdsError]] = {
+    Outcome.FAILED: DdsBackupFailedError,
+    Outcome.NOT_FOUND: DdsBackupNotFoundError,
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,7 @@ class Result:
     :ivar backup: the facts of the good backup, for ``Outcome.DONE``.
     :ivar text: the full story, for people.
     :ivar error: the API error that ended the wait, for ``Outcome.ERROR``.
+    :ivar about: fields of the error that it stands for.
     :ivar fired_at: epoch seconds at which a trigger fired it, None where no trigger did.
     """
 
@@ -52,6 +68,7 @@ class Result:
     text: str
     backup: dict[str, Any] | None = None
     error: DdsError | None = None
+    about: dict[str, Any] | None = None
     fired_at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -62,6 +79,7 @@ class Result:
             "text": self.text,
             "backup": self.backup,
             "error": self.error.to_json() if self.error else None,
+            "about": self.about,
             "fired_at": self.fired_at,
         }
 
@@ -76,6 +94,8 @@ class Result:
         error = found["error"]
         if error is not None:
             read(error, _ERROR)
+        if found["about"] is not None:
+            read(found["about"], _ABOUT, optional=_ABOUT)
         try:
             outcome = Outcome(found["outcome"])
         except ValueError:
@@ -106,8 +126,10 @@ class Result:
         if self.outcome is Outcome.DONE and self.backup is not None:
             return self.backup
         if self.outcome is Outcome.ERROR and self.error is not None:
-            raise self.error
-        raise _RAISED.get(self.outcome, DdsTimeoutError)(f"{self.text} {advice[self.outcome]}")
+            raise self.error.with_facts(**self.about or {})
+        what_to_do = advice[self.outcome]
+        error = _RAISED.get(self.outcome, DdsTimeoutError)(f"{self.text} {what_to_do}")
+        raise error.with_facts(advice=what_to_do, **self.about or {})
 
 
 def _is_a_backup(facts: Mapping[str, Any]) -> bool:

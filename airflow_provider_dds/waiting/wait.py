@@ -7,6 +7,7 @@ it, and what they mean. Poke, reschedule and deferrable mode, deadline, back-off
 from __future__ import annotations
 
 import logging
+import re
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_dds.api.requests import ApiCalls
 
 Seen = TypeVar("Seen")
+_REQUEST_ID = re.compile(r"\(([^()]+)\)$")
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ class Wait(ABC, Generic[Seen]):
 
     def facts(self) -> dict[str, Any]:
         """Return the facts of what was waited for, as plain JSON, once it is good."""
+        return {}
+
+    def subject(self) -> dict[str, Any]:
+        """Return what the fields of an error say of what was waited for, by their names; None for what is not known."""
         return {}
 
     def shown(self, verdict: Verdict, now: float) -> str:
@@ -170,6 +176,14 @@ class Wait(ABC, Generic[Seen]):
         then = "" if wait is None else f"; next poll in {duration(wait)}"
         return f"{self.name}: {shown.rstrip('.')}{then}"
 
+    def about(self, now: float) -> dict[str, Any]:
+        """Return the fields of an error that ends this wait, as plain JSON.
+
+        :param now: epoch seconds.
+        """
+        ids = [found for call in self.calls_made for found in _REQUEST_ID.findall(call)]
+        return {**self.subject(), "request_ids": ids, "waited_seconds": round(max(0.0, now - self.started_at), 3)}
+
     def result(self, verdict: Verdict, now: float) -> Result:
         """Return the result for a verdict that is not to wait."""
         waited = f"after {duration(now - self.started_at)} of waiting"
@@ -180,7 +194,9 @@ class Wait(ABC, Generic[Seen]):
             return Result(verdict.outcome, text, self.facts())
         if verdict.outcome is Outcome.ERROR:
             said = f"{self.name} cannot be watched. {verdict.reason}"
-            return Result(verdict.outcome, said, error=(verdict.error or DdsError()).with_text(said))
+            return Result(
+                verdict.outcome, said, error=(verdict.error or DdsError()).with_text(said), about=self.about(now)
+            )
         if verdict.outcome is Outcome.FAILED:
             said = f"failed {waited}: {verdict.reason}"
         elif verdict.outcome is Outcome.NOT_FOUND:
@@ -190,7 +206,7 @@ class Wait(ABC, Generic[Seen]):
             said = f"was not {self.good} at its deadline, {waited}. The last {verdict.reason}{seen}"
         else:
             said = f"was not {self.good} at its deadline, {waited}. Last poll: {self.shown(verdict, now)}"
-        return Result(verdict.outcome, f"{self.name} {said}.{asked}")
+        return Result(verdict.outcome, f"{self.name} {said}.{asked}", about=self.about(now))
 
     # --- from process to process ------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from airflow_provider_dds.exceptions import (
     DdsNotFoundError,
     DdsRecordError,
     DdsResponseError,
+    DdsSensorTimeoutError,
     DdsServiceError,
     DdsSupersededError,
     DdsThrottledError,
@@ -47,7 +48,6 @@ from tests.support.versions import (
     HAS_TASK_STATE_STORE,
     TRIGGER_FAIL_REPR,
     TRIGGER_TIMEOUT,
-    AirflowSensorTimeout,
     AirflowSkipException,
     every_mode_that_remembers,
     needs_task_state_store,
@@ -457,12 +457,12 @@ def test_backup_that_the_service_itself_has_lost(emulator, operator):
     )
 
 
-@shows(AirflowSensorTimeout)
+@shows(DdsSensorTimeoutError)
 @every_mode
 def test_backup_that_is_not_done_in_time(emulator, hook, sensor, mode):
     emulator.service.next_job(REPLICA, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
-    assert text_of(AirflowSensorTimeout, sensor(job_id, mode, timeout=600).once) == (
+    assert text_of(DdsSensorTimeoutError, sensor(job_id, mode, timeout=600).once) == (
         f"Backup {job_id} of {REPLICA} was not good at its deadline, after 10m00s of waiting. Last poll: Backuping "
         "50 %, running 9m50s. Asked (request ids): DescribeBackupTasks (<id>). A backup that still runs goes on; the "
         "service has no call to cancel it. Raise timeout and clear this task: it waits on for the same job."
@@ -473,7 +473,7 @@ def test_backup_that_is_not_done_in_time(emulator, hook, sensor, mode):
 def test_outage_that_outlasts_the_timeout(emulator, hook, sensor, mode):
     job_id = hook.create_backup(REPLICA)
     emulator.add_fault("throttle", action="DescribeBackupTasks", after=2, times=None)
-    said = text_of(AirflowSensorTimeout, sensor(job_id, mode, timeout=600).once)
+    said = text_of(DdsSensorTimeoutError, sensor(job_id, mode, timeout=600).once)
     # a sensor that is rescheduled is a new process for each poll
     seen = "" if mode == "reschedule" else "Seen before that: Backuping 0 %. "
     assert re.sub(r"after 10m\d\ds", "after <time>", said) == (
@@ -533,7 +533,7 @@ def test_triggerer_that_never_answers(emulator, hook, sensor, operator, log, mon
     emulator.service.next_job(REPLICA, stuck_at=50)
     job_id = hook.create_backup(REPLICA)
     monkeypatch.setattr(DdsBackupTrigger, "run", never)
-    [said] = [text_of(AirflowSensorTimeout, sensor(job_id, "deferrable").once)]
+    [said] = [text_of(DdsSensorTimeoutError, sensor(job_id, "deferrable").once)]
     assert said.startswith(
         f"Backup {job_id} of {REPLICA}: Backuping 50 %, running 27h46m. So it was when a worker polled it once, 27h46m "
         f"after the wait began, because the triggerer did not answer ({TRIGGER_TIMEOUT}). No triggerer runs, or none "
@@ -541,14 +541,16 @@ def test_triggerer_that_never_answers(emulator, hook, sensor, operator, log, mon
         "--job-type TriggererJob whether one runs, look at its log and its capacity, and install the same release of "
         "this package there. Then clear this task. Asked (request ids): DescribeBackupTasks ("
     )
-    assert log.lines[-1] == f"error: No answer from the triggerer ({TRIGGER_TIMEOUT}); polling once on this worker."
+    no_answer = f"error: No answer from the triggerer ({TRIGGER_TIMEOUT}); polling once on this worker."
+    assert log.lines[-2] == no_answer
+    assert log.lines[-1].startswith("error: What to do: No triggerer runs, or none for the queue of this task; ")
     emulator.service.next_job("dds-demo-cluster", stuck_at=20)
     run = operator("dds-demo-cluster", wait_for_completion=True, deferrable=True)
     said = text_of(DdsTimeoutError, run.once)
     assert re.match(
         r"Backup \d+ of dds-demo-cluster: Backuping 20 %, .* So it was when a worker polled it once, 27h4", said
     )
-    assert log.lines[-1] == f"error: No answer from the triggerer ({TRIGGER_TIMEOUT}); polling once on this worker."
+    assert log.lines[-2] == no_answer
 
 
 # --- ends of a try that are no verdict --------------------------------------------------------------------------------
@@ -634,7 +636,7 @@ def test_trigger_that_fails(emulator, hook, sensor):
 
 def test_every_class_is_shown():
     defined = {each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, DdsError)}
-    assert defined | {AirflowSensorTimeout} == SHOWN
+    assert defined == SHOWN
 
 
 # --- the whole log of a task --------------------------------------------------------------------------------------
@@ -721,7 +723,13 @@ def test_log_of_a_failed_backup(emulator, hook, sensor, log):
     emulator.service.next_job(REPLICA, fail_at=40)
     job = hook.create_backup(REPLICA)
     text_of(DdsBackupFailedError, sensor(job, poke_interval=60).once)
-    assert log.lines == lines(LOOKS[:3], job)
+    assert log.lines == [
+        *lines(LOOKS[:3], job),
+        (
+            "error: What to do: Look for the cause under Backup and Recovery of the instance in the console; then "
+            "clear the task that makes the backup, and those after it, to make a new one."
+        ),
+    ]
 
 
 @every_mode
@@ -774,7 +782,14 @@ def test_log_of_a_retry_that_goes_on_with_its_job(emulator, operator, log):
     job = run.retry()
     [made] = emulator.service.jobs(REPLICA)
     assert made.job_id == job
-    assert first == [f"info: Backup job {job} of {REPLICA} is under way.", *lines(LOOKS[:2], job)]
+    assert first == [
+        f"info: Backup job {job} of {REPLICA} is under way.",
+        *lines(LOOKS[:2], job),
+        (
+            "error: What to do: Allow the action dds:DescribeBackupTasks on this instance in the RAM policy of the "
+            "user or role."
+        ),
+    ]
     facts = run.ti.xcoms["backup"]
     assert log.lines[len(first) :] == [
         f"info: Going on with backup job {job}, which an earlier try made.",

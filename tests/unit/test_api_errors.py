@@ -318,6 +318,7 @@ def test_fields_hold_what_the_text_says():
         "request_id": "REQ-1",
         "message": "The service says so.",
         "db_instance_id": "dds-1",
+        "advice": "Allow the action dds:CreateBackup on this instance in the RAM policy of the user or role.",
     }
 
 

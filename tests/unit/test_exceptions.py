@@ -7,7 +7,7 @@ import json
 import pickle
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_dds import exceptions
 from airflow_provider_dds.compat import TaskDeferralError
@@ -27,6 +27,7 @@ from airflow_provider_dds.exceptions import (
     DdsNotFoundError,
     DdsRecordError,
     DdsResponseError,
+    DdsSensorTimeoutError,
     DdsServiceError,
     DdsSupersededError,
     DdsThrottledError,
@@ -56,6 +57,7 @@ BASES = {
     DdsBackupFailedError: (DdsError, AirflowFailException),
     DdsBackupNotFoundError: (DdsError, AirflowFailException),
     DdsTimeoutError: (DdsError, AirflowFailException),
+    DdsSensorTimeoutError: (DdsTimeoutError, AirflowSensorTimeout),
 }
 FIELDS = {
     "action": "DescribeBackupTasks",

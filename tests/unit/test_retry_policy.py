@@ -22,6 +22,7 @@ from airflow_provider_dds.exceptions import (
     DdsInvalidRequestError,
     DdsNotFoundError,
     DdsResponseError,
+    DdsSensorTimeoutError,
     DdsServiceError,
     DdsThrottledError,
     DdsTimeoutError,
@@ -58,6 +59,7 @@ DECISIONS = {
     DdsBackupFailedError: (DEFAULT, None),
     DdsBackupNotFoundError: (DEFAULT, None),
     DdsTimeoutError: (DEFAULT, None),
+    DdsSensorTimeoutError: (DEFAULT, None),
 }
 each_decision = pytest.mark.parametrize(
     ("error_type", "decision"), DECISIONS.items(), ids=[each.__name__ for each in DECISIONS]
