@@ -12,7 +12,17 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance, HistoryTask, Wire, number, rows, text
+from airflow_provider_dds.api.models import (
+    BackupJob,
+    BackupPolicy,
+    BackupSet,
+    DBInstance,
+    HistoryTask,
+    Wire,
+    number,
+    rows,
+    text,
+)
 from airflow_provider_dds.exceptions import DdsNotFoundError, DdsResponseError
 
 if TYPE_CHECKING:
@@ -230,6 +240,14 @@ def describe_db_instance(db_instance_id: str) -> ApiCalls[DBInstance]:
         message="The list of instances is empty.",
         db_instance_id=db_instance_id,
     )
+
+
+def describe_backup_policy(db_instance_id: str) -> ApiCalls[BackupPolicy]:
+    """DescribeBackupPolicy: when an instance's schedule makes backups, and how long they are kept."""
+    answer: Answer[BackupPolicy] = yield Request(
+        "DescribeBackupPolicy", {"DBInstanceId": db_instance_id}, BackupPolicy.from_wire
+    )
+    return answer.value
 
 
 def describe_history_tasks(

@@ -10,6 +10,7 @@ from .errors import ServiceError, malformed, unknown_action
 from .history import describe_history_tasks
 from .listings import describe_backups, describe_cluster_backups
 from .params import Params
+from .policy import describe_backup_policy
 
 if TYPE_CHECKING:
     from .model import Instance, Job
@@ -98,6 +99,7 @@ def describe_regions(service: Service, _params: Params) -> dict[str, Any]:
 
 OPERATIONS: dict[str, Operation] = {
     "CreateBackup": create_backup,
+    "DescribeBackupPolicy": describe_backup_policy,
     "DescribeBackupTasks": describe_backup_tasks,
     "DescribeBackups": describe_backups,
     "DescribeClusterBackups": describe_cluster_backups,

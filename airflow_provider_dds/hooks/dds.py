@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from alibabacloud_dds20151201.client import Client
 
-    from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance, HistoryTask
+    from airflow_provider_dds.api.models import BackupJob, BackupPolicy, BackupSet, DBInstance, HistoryTask
     from airflow_provider_dds.api.requests import ApiCalls, Listing
     from airflow_provider_dds.client.sending import Service
     from airflow_provider_dds.clock import Clock
@@ -220,6 +220,21 @@ class DdsHook(BaseHook):
         :raises DdsError: the call failed.
         """
         return self.run(operations.describe_db_instance(db_instance_id))
+
+    def describe_backup_policy(self, db_instance_id: str) -> BackupPolicy:
+        """Return when an instance's schedule makes backups, and how long they are kept (DescribeBackupPolicy).
+
+        .. seealso::
+            https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-describebackuppolicy
+
+        :param db_instance_id: instance id.
+        :raises DdsError: the call failed.
+        """
+        return self.run(operations.describe_backup_policy(db_instance_id))
+
+    async def adescribe_backup_policy(self, db_instance_id: str) -> BackupPolicy:
+        """Like :meth:`describe_backup_policy`, without blocking the event loop."""
+        return await self.arun(operations.describe_backup_policy(db_instance_id))
 
     def describe_history_tasks(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_dds.api.requests import describe_backup_policy
+from airflow_provider_dds.exceptions import DdsError
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES, Backup, BackupState
 from airflow_provider_dds.waiting.inventory.freshness import Freshness, span
 from airflow_provider_dds.waiting.inventory.listing import Inventory, read_inventory
@@ -83,18 +85,22 @@ class FreshBackupWait(Wait[Inventory]):
             now=now,
             instance=known if known and not known.is_sharded else None,
         )
-        return listed
+        if now < self.deadline or self._fresh(listed, now):
+            return listed
+        try:
+            policy = yield from describe_backup_policy(self.db_instance_id)
+        except DdsError:  # it serves the text alone
+            return listed
+        return replace(listed, next_due=policy.preferred_next_backup_time)
 
     def judge(self, seen: Inventory, now: float) -> Verdict:
         """Return whether one of the backups that are listed is fresh enough."""
         self.seen = seen
-        asked = [each for each in seen.backups if self._asked.counts(each)]
-        for backup in asked:
-            if self._asked.why_not(backup, asked, now) is None:
-                age = self._asked.age(backup, now) or 0.0
-                self.found = {**backup.facts(), "age_seconds": round(age)}
-                return Verdict(Outcome.DONE, f"{_name(backup)} is {span(age)} old")
-        self.shown_last = "; ".join(self._none_yet(asked, now))
+        if (backup := self._fresh(seen, now)) is not None:
+            age = self._asked.age(backup, now) or 0.0
+            self.found = {**backup.facts(), "age_seconds": round(age)}
+            return Verdict(Outcome.DONE, f"{_name(backup)} is {span(age)} old")
+        self.shown_last = "; ".join(self._none_yet(seen, now))
         return Verdict(Outcome.WAIT, self.shown_last)
 
     def facts(self) -> dict[str, Any]:
@@ -131,8 +137,14 @@ class FreshBackupWait(Wait[Inventory]):
         found = read(memory, {"failures": "count", "shown_last": "text"})
         self.failures, self.shown_last = found["failures"], found["shown_last"]
 
-    def _none_yet(self, asked: list[Backup], now: float) -> list[str]:
-        """Return in words the newest good backup, what was made since, and what runs."""
+    def _fresh(self, seen: Inventory, now: float) -> Backup | None:
+        """Return the newest backup that is what is asked for."""
+        asked = [each for each in seen.backups if self._asked.counts(each)]
+        return next((each for each in asked if self._asked.why_not(each, asked, now) is None), None)
+
+    def _none_yet(self, seen: Inventory, now: float) -> list[str]:
+        """Return in words the newest good backup, what was made since, what runs, and when the next one is due."""
+        asked = [each for each in seen.backups if self._asked.counts(each)]
         newest = next((each for each in asked if each.good), None)
         since = asked if newest is None else asked[: asked.index(newest)]
         if newest is None:
@@ -144,6 +156,8 @@ class FreshBackupWait(Wait[Inventory]):
         if bad:
             more = f" and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
             said.append(f"{'since then' if newest else 'not good'}: {', '.join(bad[:_MOST_NAMED])}{more}")
+        if seen.next_due is not None:
+            said.append(f"the next automatic one is due at {seen.next_due:%Y-%m-%d %H:%M UTC}")
         return said
 
     def _looks_back(self, now: float) -> float:

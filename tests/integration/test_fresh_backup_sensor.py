@@ -113,7 +113,8 @@ def test_what_it_says_at_the_deadline(emulator, clock, gate, mode):
     assert str(caught.value).partition(" Asked ")[0] == (
         "A fresh backup of dds-demo-replica was not there at its deadline, after 1h00m of waiting. Last poll: the "
         "newest good backup, 56640001 (Automated, 2027-01-15 08:00 UTC), is 29h09m old, more than max_age (26h00m); "
-        "since then: 56640002 (Automated, 2027-01-16 12:05 UTC) failed."
+        "since then: 56640002 (Automated, 2027-01-16 12:05 UTC) failed; the next automatic one is due at "
+        "2027-01-16 18:00 UTC."
     )
     assert str(caught.value).endswith("Make one there or with DdsCreateBackupOperator; then clear this task.")
     assert "DescribeBackups (" in str(caught.value)
@@ -263,3 +264,11 @@ def test_hook_lists_what_the_sensor_took(emulator, clock, gate):
     facts = gate().once()
     [row] = DdsHook().list_backups(REPLICA, since=datetime.fromtimestamp(clock.now - HOUR, tz=timezone.utc))
     assert {**row.facts(), "age_seconds": 290} == facts
+
+
+@every_mode
+def test_policy_that_cannot_be_read_changes_nothing(emulator, gate, mode):
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackupPolicy", times=None)
+    with pytest.raises(AirflowSensorTimeout, match=r"no good backup has begun in the last 32d 02h\. Asked"):
+        gate(mode).once()
+    assert len(emulator.requests("DescribeBackupPolicy")) == 1

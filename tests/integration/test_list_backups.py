@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -178,3 +179,21 @@ def test_unknown_instance_and_denied_calls_are_errors(emulator, hook, now):
     emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeBackups", times=None)
     with pytest.raises(DdsAccessDeniedError):
         hook.list_backups(REPLICA, since=now() - timedelta(days=1))
+
+
+@pytest.mark.parametrize("instance_id", KINDS)
+def test_policy_says_when_the_next_backup_is_due(emulator, hook, now, instance_id):
+    policy = hook.describe_backup_policy(instance_id)
+    assert now() < policy.preferred_next_backup_time <= now() + timedelta(days=1)
+    assert (policy.backup_retention_period, policy.enable_backup_log, policy.backup_interval) == (7, False, -1)
+    assert len(policy.preferred_backup_period) == 7
+    assert json.loads(json.dumps(policy.to_dict()))["preferred_next_backup_time"].endswith(":00+00:00")
+    assert asyncio.run(hook.adescribe_backup_policy(instance_id)) == policy
+
+
+def test_answer_that_is_no_policy_is_an_error(emulator, hook):
+    emulator.add_fault("wrong_shape", body={"RequestId": "R"}, action="DescribeBackupPolicy", times=None)
+    with pytest.raises(DdsResponseError, match="no field of a backup policy"):
+        hook.describe_backup_policy(REPLICA)
+    with pytest.raises(DdsNotFoundError):
+        hook.describe_backup_policy("dds-unknown")

@@ -14,6 +14,7 @@ from airflow.cli.cli_parser import get_parser as airflow_parser
 
 from airflow_provider_dds.api.requests import (
     create_backup,
+    describe_backup_policy,
     describe_backup_tasks,
     describe_backups,
     describe_cluster_backups,
@@ -105,6 +106,7 @@ def test_ram_policy_allows_every_operation() -> None:
     moment = datetime.now(tz=timezone.utc)
     operations = [
         create_backup("i"),
+        describe_backup_policy("i"),
         describe_backup_tasks("i"),
         describe_backups("i"),
         describe_cluster_backups("i"),

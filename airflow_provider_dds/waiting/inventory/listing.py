@@ -35,12 +35,14 @@ class Inventory:
     """What was listed.
 
     :ivar backups: one row a backup, the newest first.
+    :ivar next_due: when the schedule makes the next backup, where that was asked for.
     :ivar asked: the calls made, as ``Action (request id)``.
     """
 
     instance: DBInstance
     backups: list[Backup]
     asked: tuple[str, ...] = ()
+    next_due: datetime | None = None
 
 
 def read_inventory(
