@@ -6,7 +6,7 @@ a page. The hook drives it, blocking or on an event loop, so that both share eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -32,6 +32,8 @@ T = TypeVar("T")
 PAGE_SIZE = 100
 MOST_PAGES = 100
 """How many pages of a listing are read at most."""
+INSTANCE_TYPES = ("replicate", "sharding")
+"""Kinds of instance, each with a listing of its own: replica sets with standalone instances, and sharded ones."""
 _SIZES = (30, 50, 100)
 """The page sizes of the service: a page of just so many rows may be a full one, whatever was asked for."""
 
@@ -240,6 +242,22 @@ def describe_db_instance(db_instance_id: str) -> ApiCalls[DBInstance]:
         message="The list of instances is empty.",
         db_instance_id=db_instance_id,
     )
+
+
+def describe_db_instances(
+    *, status: str | None = None, tags: Mapping[str, str] | None = None
+) -> Generator[Request[Any], Answer[Any], None]:
+    """DescribeDBInstances: the instances of the region; a request a page, for replica sets and for sharded ones."""
+    wanted: dict[str, Any] = {"DBInstanceStatus": status}
+    for number_of_tag, (key, value) in enumerate((tags or {}).items(), 1):
+        wanted |= {f"Tag.{number_of_tag}.Key": key, f"Tag.{number_of_tag}.Value": value}
+    for kind in INSTANCE_TYPES:
+        yield from _pages(
+            "DescribeDBInstances",
+            {"DBInstanceType": kind, **wanted, "PageSize": PAGE_SIZE},
+            "PageNumber",
+            lambda body: Page.of(rows(body, "DBInstances", "DBInstance", DBInstance.from_wire), body),
+        )
 
 
 def describe_backup_policy(db_instance_id: str) -> ApiCalls[BackupPolicy]:

@@ -55,6 +55,7 @@ class Instance:
     shards: int = 2
     data_bytes: int = 1_503_238_553
     lock_mode: str = "Unlock"
+    tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.kind = InstanceKind(self.kind)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from . import wire
 from .errors import ServiceError, malformed, unknown_action
 from .history import describe_history_tasks
+from .instances import describe_db_instances
 from .listings import describe_backups, describe_cluster_backups
 from .params import Params
 from .policy import describe_backup_policy
@@ -104,6 +105,7 @@ OPERATIONS: dict[str, Operation] = {
     "DescribeBackups": describe_backups,
     "DescribeClusterBackups": describe_cluster_backups,
     "DescribeDBInstanceAttribute": describe_db_instance_attribute,
+    "DescribeDBInstances": describe_db_instances,
     "DescribeHistoryTasks": describe_history_tasks,
     "DescribeRegions": describe_regions,
 }

@@ -61,10 +61,8 @@ def convert(kind: Any, value: Any, place: str) -> Any:
             return value
         choices = ", ".join(str(choice) for choice in get_args(kind))
         raise InvalidInputError(f"{place}: must be one of {choices}, not {_shown(value)}")
-    if origin is list:
-        if not isinstance(value, list):
-            raise InvalidInputError(f"{place}: must be a list, not {_shown(value)}")
-        return [convert(get_args(kind)[0], item, f"{place}[{index}]") for index, item in enumerate(value)]
+    if origin in (list, dict):
+        return _filled(origin, get_args(kind)[-1], value, place)
     if isinstance(kind, type) and issubclass(kind, Enum):
         try:
             return kind(value)
@@ -74,6 +72,15 @@ def convert(kind: Any, value: Any, place: str) -> Any:
     if kind in _NAMES:
         return _plain(kind, value, place)
     return build(kind, value, place)
+
+
+def _filled(origin: type, kind: Any, value: Any, place: str) -> Any:
+    """Return a list, or an object with any names, whose items are all of one type."""
+    if origin is list and isinstance(value, list):
+        return [convert(kind, item, f"{place}[{index}]") for index, item in enumerate(value)]
+    if origin is dict and isinstance(value, dict):
+        return {name: convert(kind, item, _join(place, name)) for name, item in value.items()}
+    raise InvalidInputError(f"{place}: must be {'a list' if origin is list else 'an object'}, not {_shown(value)}")
 
 
 def _plain(kind: type, value: Any, place: str) -> Any:

@@ -21,7 +21,7 @@ from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
 from airflow_provider_dds.waiting.inventory.listing import read_inventory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from alibabacloud_dds20151201.client import Client
@@ -220,6 +220,28 @@ class DdsHook(BaseHook):
         :raises DdsError: the call failed.
         """
         return self.run(operations.describe_db_instance(db_instance_id))
+
+    def describe_db_instances(
+        self, *, tags: Mapping[str, str] | None = None, status: str | None = None
+    ) -> Iterator[DBInstance]:
+        """Yield the instances of the region (DescribeDBInstances), page after page as they are consumed.
+
+        A row says less than :meth:`describe_db_instance`: not whether a sharded instance makes cluster backups.
+
+        .. seealso::
+            https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-describedbinstances
+
+        :param tags: only instances that have all of these tags, at most 20.
+        :param status: only instances in this state, such as ``Running``.
+        :raises DdsError: a call failed.
+        """
+        return self._rows(operations.describe_db_instances(tags=tags, status=status))
+
+    def adescribe_db_instances(
+        self, *, tags: Mapping[str, str] | None = None, status: str | None = None
+    ) -> AsyncIterator[DBInstance]:
+        """Like :meth:`describe_db_instances`, as an async iterator."""
+        return self._arows(operations.describe_db_instances(tags=tags, status=status))
 
     def describe_backup_policy(self, db_instance_id: str) -> BackupPolicy:
         """Return when an instance's schedule makes backups, and how long they are kept (DescribeBackupPolicy).

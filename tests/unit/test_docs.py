@@ -19,6 +19,7 @@ from airflow_provider_dds.api.requests import (
     describe_backups,
     describe_cluster_backups,
     describe_db_instance,
+    describe_db_instances,
     describe_history_tasks,
 )
 from airflow_provider_dds.client.fields import AUTH_TYPES, docs_table
@@ -111,6 +112,7 @@ def test_ram_policy_allows_every_operation() -> None:
         describe_backups("i"),
         describe_cluster_backups("i"),
         describe_db_instance("i"),
+        describe_db_instances(),
         describe_history_tasks("i", from_start_time=moment, to_start_time=moment),
     ]
     assert allowed == {f"dds:{next(each).action}" for each in operations}
