@@ -262,9 +262,8 @@ def describe_db_instances(
 
 def describe_backup_policy(db_instance_id: str) -> ApiCalls[BackupPolicy]:
     """DescribeBackupPolicy: when an instance's schedule makes backups, and how long they are kept."""
-    answer: Answer[BackupPolicy] = yield Request(
-        "DescribeBackupPolicy", {"DBInstanceId": db_instance_id}, BackupPolicy.from_wire
-    )
+    query = {"DBInstanceId": db_instance_id}
+    answer = yield from call(Request("DescribeBackupPolicy", query, BackupPolicy.from_wire))
     return answer.value
 
 
