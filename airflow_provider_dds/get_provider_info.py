@@ -45,6 +45,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [modules("operators")],
         "sensors": [modules("sensors")],
         "triggers": [modules("triggers")],
+        "cli": ["airflow_provider_dds.cli.definition.get_cli_commands"],
         "extra-links": ["airflow_provider_dds.links.dds.DdsInstanceLink"],
         "connection-types": [
             {

@@ -34,7 +34,7 @@ class DdsGateSensor(DdsWaitSensor):
         first = first_poll_at(context, self.retries or 0)
         if first is not None:
             started_at = first.timestamp()
-        self._memory = SensorMemory(context, self.log)
+        self._memory = SensorMemory(context, self.log, self._about)
         kept = self._memory.recall(self.clock.sleep, started_at + self.timeout - self.clock.now())
         inputs = replace(kept or self._rendered(context, started_at), started_at=started_at)
         wait, hook = self._wait_for(replace(inputs, deadline=started_at + self.timeout))
@@ -53,6 +53,11 @@ class DdsGateSensor(DdsWaitSensor):
         kept = kept_inputs_in(why.left_of(lasts), context["ti"], pulled_own_xcom, self.clock.sleep, self.log)
         began = self.clock.now() - (lasts if why.timed_out else 0.0)
         return self._wait_for(kept or replace(self._rendered(context, began), deadline=began + lasts))
+
+    @property
+    def _about(self) -> str:
+        ids = {name: getattr(self, name) for name in self._ids}
+        return f"backup {ids.get('backup_job_id', '')} of {ids['db_instance_id']}".replace("  ", " ")
 
     def _keep_memory(self, wait: Wait[Any], hook: DdsHook) -> bool:
         """Keep what a rescheduled wait remembers for its next process; False where it matters and cannot be kept."""

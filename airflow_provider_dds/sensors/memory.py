@@ -31,13 +31,14 @@ class SensorMemory:
 
     :param context: Airflow's context.
     :param log: logger of the task.
+    :param about: the backup that the task is about, in words, for errors.
     """
 
-    def __init__(self, context: Context, log: Any) -> None:
+    def __init__(self, context: Context, log: Any, about: str) -> None:
         ti = context["ti"]
         self.store = task_state_store(context)
         self._try = (int(ti.max_tries), int(ti.try_number))
-        self._log = log
+        self._log, self._about = log, about
         self._found: Any = None
 
     def recall(self, sleep: Callable[[float], None], left: float) -> WaitInputs | None:
@@ -57,7 +58,7 @@ class SensorMemory:
             found = read(stored, _SHAPE, VERSION)
             inputs = WaitInputs(**read(found["inputs"], INPUTS_SHAPE))
         except UnreadableError as error:
-            raise unreadable(error) from None
+            raise self._unreadable(error) from None
         if (found["max_tries"], inputs.try_number) != self._try:
             return None
         self._found = found["memory"]
@@ -72,7 +73,7 @@ class SensorMemory:
             try:
                 wait.recall(self._found)
             except (DdsConfigurationError, UnreadableError) as error:
-                raise unreadable(error) from None
+                raise self._unreadable(error) from None
 
     def keep(self, wait: Wait[Any], hook: DdsHook) -> bool:
         """Store the memory; False where it matters and cannot be stored."""
@@ -117,12 +118,11 @@ class SensorMemory:
             wait = min(2 * wait, _STORE_INTERVAL_MOST)
         return None
 
-
-def unreadable(error: Exception) -> DdsConfigurationError:
-    """Return the error for a memory that cannot be read."""
-    said = str(error).rstrip(".")
-    return DdsConfigurationError(
-        f"What is stored under {MEMORY_KEY!r} in this task's state store, which is what the wait remembers, cannot be "
-        f"read: {said}. Delete that key (in the UI: the task instance, Task State Store) and clear this task; if it "
-        "comes back, install the same release of this package everywhere."
-    )
+    def _unreadable(self, error: Exception) -> DdsConfigurationError:
+        said = str(error).rstrip(".")
+        return DdsConfigurationError(
+            f"What is stored under {MEMORY_KEY!r} in this task's state store, which is what the wait for "
+            f"{self._about} remembers, cannot be read: {said}. Delete that key (in the UI: the task instance, "
+            "Task State Store) and clear this task; if it comes back, install the same release of this package "
+            "everywhere."
+        )

@@ -241,6 +241,11 @@ def _limited(story: Story, this: Try) -> bool:
     return plan.execution_timeout is not None
 
 
+def _garbled_memory(story: Story, this: Try) -> bool:
+    """Whether what a rescheduled sensor remembers was garbled."""
+    return this.task == "sensor" and story.schedule.sensor.mode == "reschedule" and story.met("store garbled")
+
+
 def _deferral(*how: str) -> Callable[[Story, Try], bool]:
     return lambda story, this: any(
         what.removeprefix("deferral: ") in how and this.began <= time <= this.ended for what, time in story.happened
@@ -286,6 +291,7 @@ CAUSES: tuple[tuple[type[BaseException], Callable[[Story, Try], bool]], ...] = (
     (AirflowTaskTimeout, _limited),
     (errors.DdsEndedInDoubtError, _limited),
     (errors.DdsRecordError, lambda story, _: story.met("store garbled")),
+    (errors.DdsConfigurationError, _garbled_memory),
 )
 """Kinds of error and what has to have happened. A kind that is not here is never right: what passes (throttling, 5xx,
 lost connections) ends no task, only the deadline does."""

@@ -348,7 +348,8 @@ def test_worker_raises_what_such_a_trigger_fired(emulator: Any, sensor: Any, hoo
 def test_memory_that_cannot_be_read_names_the_key_to_delete(emulator: Any, sensor: Any, hook: Any, stored: Any) -> None:
     run = sensor(hook.create_backup(REPLICA), "reschedule")
     run.store[MEMORY_KEY] = stored
-    with pytest.raises(DdsConfigurationError, match=rf"'{MEMORY_KEY}' .* Delete that key .* clear this task"):
+    named = rf"'{MEMORY_KEY}' .* backup \d+ of {REPLICA} remembers, .* Delete that key .* clear this task"
+    with pytest.raises(DdsConfigurationError, match=named):
         run.once()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.cli.cli_parser import get_parser as airflow_parser
 
+from airflow_provider_dds.__main__ import make_parser as command_parser
 from airflow_provider_dds.api.requests import (
     create_backup,
     describe_backup_policy,
@@ -248,6 +249,10 @@ def test_commands_on_the_pages_exist(text: str) -> None:
             del words[0]
         if words[0] == "make":
             assert words[1] in targets
+        elif words[:2] == ["airflow", "dds"]:  # Airflow 3.2 and later
+            command_parser().parse_args(words[2:])
+        elif words[:3] == ["python", "-m", "airflow_provider_dds"]:
+            command_parser().parse_args(words[3:])
         elif words[0] == "airflow":
             airflow_parser().parse_args(words[1:])
         elif words[:2] == ["python", "-m"]:

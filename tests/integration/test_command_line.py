@@ -1,0 +1,136 @@
+"""What the commands print, and the status they end with."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+import pytest
+
+from airflow_provider_dds.__main__ import main
+from airflow_provider_dds.cli.backups import moment
+from airflow_provider_dds.exceptions import DdsConfigurationError
+from tests.support.runner import REPLICA
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def dds(monkeypatch, emulator, clock, capfd):
+    """Run a command; gives its status and what it printed."""
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(clock.now, tz)
+
+    monkeypatch.setattr("airflow_provider_dds.cli.backups.datetime", Now)
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        return end.value.code, *capfd.readouterr()
+
+    return run
+
+
+def test_good_backup(emulator, clock, dds):
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    status, printed, _ = dds("backups", REPLICA, "-o", "json")
+    [job] = emulator.service.jobs(REPLICA)
+    [backup] = json.loads(printed)
+    assert (status, backup["backup_job_id"], backup["good"], backup["nodes"]) == (0, job.job_id, True, [])
+
+
+def test_running_backup_is_no_good_one(emulator, clock, dds):
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(100)
+    status, printed, _ = dds("backups", REPLICA, "-o", "json")
+    assert (status, [each["state"] for each in json.loads(printed)]) == (1, ["running"])
+
+
+def test_failed_backup_is_no_good_one(emulator, clock, dds):
+    emulator.service.next_job(REPLICA, fail_at=40)
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    status, printed, _ = dds("backups", REPLICA, "-o", "json")
+    assert (status, [each["state"] for each in json.loads(printed)]) == (1, ["failed"])
+
+
+def test_older_good_backup_counts_beside_a_newer_failed_one(emulator, clock, dds):
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    emulator.service.next_job(REPLICA, fail_at=40)
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    status, printed, _ = dds("backups", REPLICA)
+    head, _, *lines = [line for line in printed.split("\n") if line.strip()]
+    assert [name.strip() for name in head.split("|")][:3] == ["began (UTC)", "good", "why not"]
+    assert [line.split("|")[1].strip() for line in lines] == ["no", "yes"]
+    assert status == 0
+
+
+def test_yaml_for_programs(emulator, clock, dds):
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    status, printed, _ = dds("backups", REPLICA, "-o", "yaml")
+    assert status == 0
+    assert "\n  good: true\n" in printed
+
+
+@pytest.mark.parametrize("output", ["table", "json", "yaml"])
+def test_instance_without_a_backup(dds, output):
+    status, printed, said = dds("backups", REPLICA, "--since", "90m", "-o", output)
+    assert (status, printed) == (1, {"table": "", "json": "[]\n", "yaml": "[]\n"}[output])
+    assert f"{REPLICA} has no backup that began since " in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dds-nowhere"], "Check the instance id"),
+        ([REPLICA, "--since", "yesterday"], "--since is 'yesterday'. Give a span such as 24h"),
+        ([REPLICA, "--since", "2026-01-01"], "--since is '2026-01-01'"),
+        ([REPLICA, "--region-id", "no region"], "region"),
+    ],
+    ids=["instance", "since", "no zone", "region"],
+)
+def test_what_cannot_be_found_out(dds, arguments, said):
+    status, printed, error = dds("backups", *arguments)
+    assert (status, printed) == (2, "")
+    assert said in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("arguments", [[REPLICA], ["dds-nowhere"]])
+def test_no_secret_is_printed(emulator, dds, arguments):
+    _, printed, said = dds("backups", *arguments)
+    assert emulator.connection_dict()["password"] not in printed + said
+
+
+def test_unknown_output_is_refused(dds):
+    status, _, said = dds("backups", REPLICA, "-o", "xml")
+    assert status == 2
+    assert "invalid choice: 'xml'" in said
+
+
+@pytest.mark.parametrize(
+    ("since", "means"),
+    [
+        ("24h", datetime(2026, 1, 1, 12, tzinfo=timezone.utc)),
+        ("90m", datetime(2026, 1, 2, 10, 30, tzinfo=timezone.utc)),
+        (" 1d ", datetime(2026, 1, 1, 12, tzinfo=timezone.utc)),
+        ("2026-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=timezone.utc)),
+        ("2026-01-01T08:00:00+08:00", datetime(2026, 1, 1, tzinfo=timezone.utc)),
+    ],
+)
+def test_span_or_time(since, means):
+    assert moment(since, NOW) == means
+
+
+@pytest.mark.parametrize("since", ["", "24", "h", "-1h", "1w", "2026-01-01T00:00:00", "999999999d", "999999d"])
+def test_anything_else_is_refused(since):
+    with pytest.raises(DdsConfigurationError, match="--since is "):
+        moment(since, NOW)
