@@ -170,11 +170,17 @@ def _late(story: Story, this: Try) -> bool:
     return this.ended >= this.deadline - 1 - story.shifts
 
 
+SETTLING = ("DescribeHistoryTasks", "CreateBackup")
+"""Calls that only a create makes, before its task waits."""
+
+
 def _late_and_not_overlooked(story: Story, this: Try) -> bool:
     """Time is up, and the last answer that named the job's set did not say that it is good."""
     state = state_of(this.jobs, story.asked_for(this))
     whole = story.schedule.kind not in (InstanceKind.CLOUD_CLUSTER, InstanceKind.CLOUD_SHARDED)
-    answers = [call for call in this.calls if call.action == "DescribeBackups" and call.body]
+    # what a create looks at to settle a request says of no set that it is waited for
+    begun = max((at for at, call in enumerate(this.calls) if call.action in SETTLING), default=-1) + 1
+    answers = [call for call in this.calls[begun:] if call.action == "DescribeBackups" and call.body]
     if not (answers and whole and state):
         return _late(story, this)
     rows = json.loads(answers[-1].body)["Backups"]["Backup"]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from airflow_provider_dds.emulator import Emulator, JobOutcome, Readings
 from airflow_provider_dds.emulator.recorder import Recorder
 from tests.faults.report import Report
-from tests.faults.schedule import Clear, OperatorPlan, Schedule, Strike
+from tests.faults.schedule import Clear, Kill, OperatorPlan, Schedule, Strike
 from tests.faults.search import play, search
 from tests.faults.wires import PATIENCE
 
@@ -45,6 +45,16 @@ def test_many_tries_that_each_end_in_time_are_not_endless(world):
     report = Report(seed=0)
     play(world, replace(stubborn, retries=4, clears=(Clear(),)), report)
     assert report.counts["backups made"] == 0
+
+
+def test_backup_that_only_the_settling_of_its_request_saw_may_be_waited_for_until_the_deadline(world):
+    dies_once_it_is_accepted = (Kill("create", 1),)
+    then_no_poll = (Strike("500_after", "DescribeBackups", first=2, times=20),)
+    waits = OperatorPlan(wait_for_completion=True)
+    schedule = Schedule(operator=waits, strikes=then_no_poll, kills=dies_once_it_is_accepted, retries=1, pause=1200)
+    report = Report(seed=0)
+    play(world, schedule, report)
+    assert report.counts["backups made"] == 1
 
 
 def test_call_that_hangs_waits_for_a_service_that_has_not_seen_it_yet(world, monkeypatch):
