@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -79,12 +80,25 @@ def show(box: AirflowBox) -> bool:
         print(box.tails())
         raise
     print(outcome.summary())
+    say(f"airflow dds backups {INSTANCE}")
+    print(backups(box))
     for wrong in outcome.wrong():
         say(f"WRONG: {wrong}")
     if outcome.wrong():
         print_logs(box, run_id, outcome)
     say("NOT as it should be" if outcome.wrong() else "all as it should be")
     return not outcome.wrong()
+
+
+def backups(box: AirflowBox) -> str:
+    """Return what the command line says of the instance's backups."""
+    command = [sys.executable, "-m", "airflow_provider_dds", "backups", INSTANCE]
+    done = subprocess.run(
+        command, env=box.environment, cwd=box.directory, capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()}")
+    return "\n".join(f"    {line.rstrip()}" for line in done.stdout.splitlines() if line.strip())
 
 
 def watch(box: AirflowBox, run_id: str) -> None:

@@ -18,7 +18,7 @@ from airflow_provider_dds.creating.record import CreateRecord
 from airflow_provider_dds.emulator import InstanceKind, JobOutcome, Readings
 from airflow_provider_dds.exceptions import DdsError, DdsNotFoundError, DdsTimeoutError
 from airflow_provider_dds.hooks.connection import AirflowConnection
-from airflow_provider_dds.operators import create_backup, record_keeper
+from airflow_provider_dds.operators import completion, record_keeper
 from airflow_provider_dds.sensors import base
 from airflow_provider_dds.triggers import inputs, start
 from airflow_provider_dds.waiting.backup import matching, shards, verdict
@@ -42,7 +42,7 @@ def test_create_that_is_repeated_blindly(finds, monkeypatch):
 
 
 def test_intent_that_is_never_recorded(finds, monkeypatch):
-    monkeypatch.setattr(CreateRecord, "asking", lambda record, _now, _known: record)
+    monkeypatch.setattr(CreateRecord, "intending", lambda record, _now, _known: record)
     finds("at most one backup a run", following=("the job id is one of its own",), drawn=creates)
 
 
@@ -250,7 +250,7 @@ def test_deferral_without_an_event_that_no_poll_follows(finds, monkeypatch):
     def at_once(why, wait, *_):
         raise DdsTimeoutError(f"Backup {wait.backup_job_id} of {wait.db_instance_id}: {why.said}")
 
-    for module in (create_backup, base):
+    for module in (completion, base):
         monkeypatch.setattr(module, "end_without_event", at_once)
     ended = waits.map(lambda each: replace(each, deferrals=(Deferral(0, "times out"),)))
     finds("a deferral without an event is followed by a poll", following=("every error has a cause",), drawn=ended)
