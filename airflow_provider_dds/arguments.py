@@ -26,6 +26,11 @@ def is_literal(value: Any) -> bool:
     return value is None or isinstance(value, (int, float))
 
 
+def is_rendered_later(value: Any) -> bool:
+    """Whether an argument gets its value when the task runs: by a template, or as what another task returns."""
+    return (isinstance(value, str) and not is_literal(value)) or hasattr(value, "iter_references")
+
+
 def required_id(name: str, value: Any) -> str:
     """Return a rendered id as clean text.
 
@@ -86,7 +91,7 @@ def backup_retention_period(value: Any) -> int | None:
     if isinstance(value, bool) or not (days == -1 or 7 <= days <= 730):
         raise DdsConfigurationError(
             f"backup_retention_period is {value!r}; it must be 7 to 730 days, or -1 to keep the backup for ever, as a "
-            f"whole number; None leaves it to the instance's policy.{_not_templated(value)}"
+            f"whole number; None leaves it to the instance's policy."
         )
     return days
 
@@ -151,6 +156,14 @@ def moment(name: str, value: Any) -> datetime:
             f"{name} is {value!r}, which has no time zone; if it is UTC, pass {name}.replace(tzinfo=timezone.utc)."
         )
     return value
+
+
+def moments(**values: Any) -> dict[str, Any]:
+    """Return points in time by their names; None stays None.
+
+    :raises DdsConfigurationError: one of them is no datetime, or has no time zone.
+    """
+    return {name: None if value is None else moment(name, value) for name, value in values.items()}
 
 
 def span(since: Any, until: Any) -> dict[str, Any]:

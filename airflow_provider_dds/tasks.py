@@ -40,6 +40,16 @@ class DdsTask:
     dds_conn_id: str
     region_id: str | None
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return what ``expand`` makes mapped tasks of. In the grid each shows its instance, unless the user says else.
+
+        :param kwargs: arguments that all tasks have in common.
+        :return: Airflow's ``OperatorPartial``.
+        """
+        kwargs.setdefault("map_index_template", "{{ task.db_instance_id }}")
+        return super().partial(**kwargs)  # type: ignore[misc]  # of Airflow's class beside this one
+
     def check_connection(self) -> None:
         """Check what is known of connection and region when the DAG file is read.
 

@@ -37,7 +37,6 @@ def dds_nightly_fleet():
         deferrable=True,
         poke_interval=30,
         timeout=timedelta(hours=6),
-        map_index_template="{{ task.db_instance_id }}",
     ).expand(db_instance_id=instances)
 
     @task(trigger_rule="all_done")

@@ -16,7 +16,7 @@ from airflow_provider_dds.exceptions import DdsResponseError
 from airflow_provider_dds.masking import escaped
 
 Wire = Mapping[str, Any]
-Model = TypeVar("Model")
+Row = TypeVar("Row")
 
 SUCCESS = "Success"
 FAILED = "Failed"
@@ -89,7 +89,7 @@ def percent(value: Any) -> int | None:
     return share if share is not None and 0 <= share <= 100 else None
 
 
-def rows(body: Wire, key: str, inner: str | None, parse: Callable[[Wire], Model]) -> list[Model]:
+def rows(body: Wire, key: str, inner: str | None, parse: Callable[[Wire], Row]) -> list[Row]:
     """Return the rows under ``key`` of an answer, whether it holds a plain list or one wrapped under ``inner``.
 
     A key that is absent from an answer with a request id means no rows.
@@ -106,8 +106,29 @@ def rows(body: Wire, key: str, inner: str | None, parse: Callable[[Wire], Model]
     return [parse(row) for row in found]
 
 
+class Model:
+    """What all models have."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON, which goes through XCom: times as ISO 8601, models within as dicts."""
+        return as_json(vars(self))
+
+
+def as_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields as plain JSON."""
+    return {name: _as_json(value) for name, value in fields.items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Model):
+        return value.to_dict()
+    return [_as_json(each) for each in value] if isinstance(value, tuple) else value
+
+
 @dataclass(frozen=True)
-class BackupJob:
+class BackupJob(Model):
     """A row of DescribeBackupTasks.
 
     :ivar status: ``Scheduled``, ``Checking``, ``Backuping``, ``Finished``, or a word the service does not document.
@@ -134,7 +155,7 @@ class BackupJob:
 
 
 @dataclass(frozen=True)
-class BackupSet:
+class BackupSet(Model):
     """A backup set: a row of DescribeBackups, or a cluster backup of DescribeClusterBackups.
 
     :ivar status: ``Success``, ``Failed``, or a word that is neither (not settled yet).
@@ -243,7 +264,7 @@ class Layout(str, Enum):
 
 
 @dataclass(frozen=True)
-class DBInstance:
+class DBInstance(Model):
     """What backups depend on of an instance (DescribeDBInstanceAttribute).
 
     :ivar status: ``Running`` when it can take a backup.
@@ -299,7 +320,7 @@ class DBInstance:
 
 
 @dataclass(frozen=True)
-class HistoryTask:
+class HistoryTask(Model):
     """A row of DescribeHistoryTasks.
 
     :ivar status: ``Scheduled``, ``Running``, ``Succeed``, ``Failed``, ``Cancelling``, ``Canceled`` or ``Waiting``.
@@ -332,7 +353,7 @@ class HistoryTask:
 
 
 @dataclass(frozen=True)
-class BackupPolicy:
+class BackupPolicy(Model):
     """When and how an instance's schedule makes backups, and how long they are kept (DescribeBackupPolicy).
 
     :ivar preferred_backup_time: hour in which they begin, such as ``02:00Z-03:00Z``.
@@ -379,21 +400,12 @@ class BackupPolicy:
             raise DdsResponseError("The answer has no field of a backup policy.")
         return policy
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the policy as plain JSON."""
-        return as_json({**vars(self), "preferred_backup_period": list(self.preferred_backup_period)})
-
 
 def backup_facts(
     db_instance_id: str, backup_job_id: str, job: BackupJob | None, sets: tuple[BackupSet, ...]
 ) -> dict[str, Any]:
     """Return what is known of a finished backup as plain JSON, the value that sensor and operator hand on."""
     return as_json(backup_fields(db_instance_id, backup_job_id, job, sets))
-
-
-def as_json(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields with their times as ISO 8601."""
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
 def backup_fields(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.exceptions import DdsBackupOutcomeUnknownError, DdsInvalidRequestError, DdsTimeoutError
 from airflow_provider_dds.waiting.texts import brief, duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_dds.api.models import BackupJob, DBInstance
     from airflow_provider_dds.creating.record import CreateRecord
     from airflow_provider_dds.exceptions import DdsError
 
+LONG_AS_FOR_EVER = 36_500.0
+"""Days: what the service keeps for so long it keeps for ever."""
 NO_STORE = (
     "This Airflow has no task state store (3.3 and later). Once CreateBackup may have been accepted, whatever fails in "
     "this try ends without a retry. If its worker dies, a retry cannot tell and makes a second backup."
@@ -63,6 +67,27 @@ def outcome_unknown(record: CreateRecord, seen: str) -> DdsBackupOutcomeUnknownE
         f"lost, and {seen}. So as not to make a second backup, this task stops. {advice}"
     )
     return error.with_facts(advice=advice)
+
+
+def kept_too_short(asked: int | None, facts: Mapping[str, Any]) -> str | None:
+    """Return the warning about a backup that the service keeps for less than was asked for; None where it does not.
+
+    :param asked: days, -1 for ever, None for what the instance's policy says.
+    :param facts: of the backup.
+    """
+    expires, ended = facts.get("expire_time"), facts.get("end_time")
+    if asked is None or not (expires and ended):
+        return None
+    until = datetime.fromisoformat(expires)
+    days = (until - datetime.fromisoformat(ended)).total_seconds() / 86_400
+    if days >= (LONG_AS_FOR_EVER if asked == -1 else asked - 1):
+        return None
+    wanted = "for ever" if asked == -1 else f"for {asked} days"
+    return (
+        f"Backup {facts.get('backup_id')} of {facts.get('db_instance_id')} was to be kept {wanted}, but the service "
+        f"keeps it for {days:.0f} days, until {until:%Y-%m-%d %H:%M} UTC. It honours backup_retention_period for cloud "
+        "disks only: change the backup policy of the instance."
+    )
 
 
 def requested_at(record: CreateRecord) -> str:

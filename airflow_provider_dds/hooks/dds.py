@@ -163,8 +163,8 @@ class DdsHook(BaseHook):
         :param backup_job_id: only sets of this job, where the service honours the filter: compare the rows.
         :param backup_id: only this set.
         :param node_id: shard node, needed for sharded instances without cluster backups.
-        :param start_time: only sets since then (aware UTC, to the minute).
-        :param end_time: only sets until then (aware UTC, to the minute).
+        :param start_time: only sets since then (aware, such as UTC; to the minute).
+        :param end_time: only sets until then (aware, such as UTC; to the minute).
         :raises DdsError: a call failed.
         """
         return self._rows(
@@ -173,8 +173,7 @@ class DdsHook(BaseHook):
                 backup_job_id=backup_job_id,
                 backup_id=backup_id,
                 node_id=node_id,
-                start_time=start_time,
-                end_time=end_time,
+                **arguments.moments(start_time=start_time, end_time=end_time),
             )
         )
 
@@ -195,8 +194,8 @@ class DdsHook(BaseHook):
         :param db_instance_id: instance id; it must be in cluster backup mode.
         :param backup_job_id: only the set of this job; the rows themselves name no job.
         :param backup_id: only this cluster backup (``cb-...``).
-        :param start_time: only sets since then (aware UTC, to the minute).
-        :param end_time: only sets until then (aware UTC, to the minute).
+        :param start_time: only sets since then (aware, such as UTC; to the minute).
+        :param end_time: only sets until then (aware, such as UTC; to the minute).
         :raises DdsError: a call failed.
         """
         return self._rows(
@@ -204,8 +203,7 @@ class DdsHook(BaseHook):
                 db_instance_id,
                 backup_job_id=backup_job_id,
                 backup_id=backup_id,
-                start_time=start_time,
-                end_time=end_time,
+                **arguments.moments(start_time=start_time, end_time=end_time),
             )
         )
 
@@ -272,16 +270,15 @@ class DdsHook(BaseHook):
             https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-describehistorytasks
 
         :param db_instance_id: instance id.
-        :param from_start_time: start of the span (aware UTC), within the last 30 days.
-        :param to_start_time: end of the span (aware UTC).
+        :param from_start_time: start of the span (aware, such as UTC), within the last 30 days.
+        :param to_start_time: end of the span (aware, such as UTC).
         :param task_type: kind of task, manual backups unless told otherwise; None for all.
         :raises DdsError: a call failed.
         """
         return self._rows(
             operations.describe_history_tasks(
                 db_instance_id,
-                from_start_time=from_start_time,
-                to_start_time=to_start_time,
+                **arguments.moments(from_start_time=from_start_time, to_start_time=to_start_time),
                 task_type=task_type,
             )
         )
@@ -355,8 +352,7 @@ class DdsHook(BaseHook):
                 backup_job_id=backup_job_id,
                 backup_id=backup_id,
                 node_id=node_id,
-                start_time=start_time,
-                end_time=end_time,
+                **arguments.moments(start_time=start_time, end_time=end_time),
             )
         )
 
@@ -375,8 +371,7 @@ class DdsHook(BaseHook):
                 db_instance_id,
                 backup_job_id=backup_job_id,
                 backup_id=backup_id,
-                start_time=start_time,
-                end_time=end_time,
+                **arguments.moments(start_time=start_time, end_time=end_time),
             )
         )
 
@@ -396,8 +391,7 @@ class DdsHook(BaseHook):
         return self._arows(
             operations.describe_history_tasks(
                 db_instance_id,
-                from_start_time=from_start_time,
-                to_start_time=to_start_time,
+                **arguments.moments(from_start_time=from_start_time, to_start_time=to_start_time),
                 task_type=task_type,
             )
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dds import arguments
 from airflow_provider_dds.compat import pulled_own_xcom
+from airflow_provider_dds.creating.texts import kept_too_short
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.tasks import DdsTask
 from airflow_provider_dds.triggers.backup import DdsBackupTrigger
@@ -46,6 +48,7 @@ class CompletionTask(DdsTask):
     """A task that waits for the backup that it made, as the sensor does."""
 
     db_instance_id: str
+    backup_retention_period: int | str | None
     wait_for_completion: bool
     deferrable: bool
     timeout: float
@@ -96,6 +99,9 @@ class CompletionTask(DdsTask):
     def _end_completion(self, context: Context, result: Result) -> str:
         facts = result.facts_or_raise(ADVICE)
         self.log.info("%s", result.text)
+        asked = arguments.backup_retention_period(self.backup_retention_period)
+        if warning := kept_too_short(asked, facts):
+            self.log.warning("%s", warning)
         push = partial(context["ti"].xcom_push, key=BACKUP_XCOM, value=facts)
         self._write_aside(f"XCom {BACKUP_XCOM}", push, WRITE_PAUSES)
         self._tell_outlets(context, facts)

@@ -54,7 +54,9 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
 
     :param db_instance_id: instance id. (templated)
     :param backup_method: ``Snapshot``, ``Physical`` or ``Logical``; None leaves it to the service. (templated)
-    :param backup_retention_period: days to keep the backup, 7 to 730, or -1 for ever; None: the instance's policy.
+    :param backup_retention_period: days to keep the backup, 7 to 730, or -1 for ever; None: the instance's policy. The
+        service honours it for cloud disks only; with ``wait_for_completion`` a warning says where it did not.
+        (templated)
     :param if_backup_running: what to do while another backup of the instance runs, of which the service allows one:
         ``wait`` lets it end and then makes ours, ``adopt`` returns its job id, ``fail`` raises.
     :param wait_for_completion: also wait until the backup is good, as the sensor does, and push its facts as XCom
@@ -81,7 +83,13 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
     :raises DdsApiError: the API refused.
     """
 
-    template_fields: Sequence[str] = ("db_instance_id", "backup_method", "region_id", "dds_conn_id")
+    template_fields: Sequence[str] = (
+        "db_instance_id",
+        "backup_method",
+        "backup_retention_period",
+        "region_id",
+        "dds_conn_id",
+    )
     operator_extra_links = (DdsInstanceLink(),)
     ui_color = "#c7e3f5"
 
@@ -92,7 +100,7 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
         *,
         db_instance_id: str,
         backup_method: str | None = None,
-        backup_retention_period: int | None = None,
+        backup_retention_period: int | str | None = None,
         if_backup_running: str = "wait",
         wait_for_completion: bool = False,
         confirm_backup_set: bool = True,
@@ -111,7 +119,9 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
             arguments.backup_method(backup_method)
         self.db_instance_id = db_instance_id
         self.backup_method = backup_method
-        self.backup_retention_period = arguments.backup_retention_period(backup_retention_period)
+        if not arguments.is_rendered_later(backup_retention_period):
+            backup_retention_period = arguments.backup_retention_period(backup_retention_period)
+        self.backup_retention_period = backup_retention_period
         self.if_backup_running = arguments.one_of("if_backup_running", if_backup_running, arguments.IF_BACKUP_RUNNING)
         self.wait_for_completion = arguments.flag("wait_for_completion", wait_for_completion)
         self.confirm_backup_set = arguments.flag("confirm_backup_set", confirm_backup_set)
@@ -133,6 +143,7 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
         """
         db_instance_id = arguments.required_id("db_instance_id", self.db_instance_id)
         arguments.backup_method(self.backup_method)
+        arguments.backup_retention_period(self.backup_retention_period)
         keeper = self._begin(context)
         if keeper.store is None:
             self.log.info("%s", texts.NO_STORE if self.durable else texts.NOT_DURABLE)
@@ -230,7 +241,7 @@ class DdsCreateBackupOperator(CompletionTask, BaseOperator):
             self.clock,
             self.log,
             backup_method=arguments.backup_method(self.backup_method),
-            backup_retention_period=self.backup_retention_period,
+            backup_retention_period=arguments.backup_retention_period(self.backup_retention_period),
             if_backup_running=self.if_backup_running,
             instance_known=partial(self._store_link, context, hook),
             late=self._late,

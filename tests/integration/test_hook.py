@@ -296,6 +296,35 @@ def test_time_window_of_a_listing(emulator, hook, clock):
     assert [each.backup_job_id for each in hook.describe_backups(REPLICA, start_time=since)] == [second]
 
 
+@pytest.mark.parametrize("moment", [datetime(2026, 1, 1), "2026-01-01T00:00:00Z"], ids=["naive", "text"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda hook, moment: hook.describe_backups(REPLICA, start_time=moment),
+        lambda hook, moment: hook.describe_cluster_backups(REPLICA, end_time=moment),
+        lambda hook, moment: hook.describe_history_tasks(REPLICA, from_start_time=moment, to_start_time=moment),
+        lambda hook, moment: hook.adescribe_backups(REPLICA, end_time=moment),
+    ],
+)
+def test_time_without_a_zone_is_refused_before_anything_is_sent(emulator, hook, call, moment):
+    with pytest.raises(DdsConfigurationError, match=r"^(from_)?(start|end)_time is .*(time zone|timezone)"):
+        call(hook, moment)
+    assert emulator.requests() == []
+
+
+def test_models_go_through_xcom(emulator, hook, clock):
+    hook.create_backup("dds-demo-cluster")
+    job = hook.describe_backup_tasks("dds-demo-cluster")[0]
+    clock.advance(400)
+    [found] = hook.describe_cluster_backups("dds-demo-cluster")
+    models = [job, found, hook.describe_db_instance("dds-demo-cluster"), hook.describe_backup_policy(REPLICA)]
+    for model in models:
+        assert json.loads(json.dumps(model.to_dict())) == model.to_dict()
+        assert model.to_dict().keys() == vars(model).keys()
+    assert found.to_dict()["nodes"][0] == found.nodes[0].to_dict()
+    assert found.to_dict()["start_time"] == found.start_time.isoformat()
+
+
 def test_cluster_backups_and_history(emulator, hook, clock):
     job_id = hook.create_backup("dds-demo-cluster")
     clock.advance(400)

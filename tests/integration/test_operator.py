@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_dds.creating.evidence import RECONCILE_GRACE
 from airflow_provider_dds.creating.record import RECORD_KEY
@@ -25,6 +26,7 @@ from airflow_provider_dds.exceptions import (
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.operators.completion import BACKUP_XCOM
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
+from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger
 from tests.support.creates import backups, both_waits, in_doubt
 from tests.support.runner import REPLICA
@@ -503,3 +505,44 @@ def test_request_whose_intent_cannot_be_stored_is_not_said_to_be_in_doubt(emulat
         run.once()
     assert emulator.calls("CreateBackup") == 0
     assert run.store[RECORD_KEY]["state"] == "ready"
+
+
+@both_waits
+@pytest.mark.parametrize("days", [30, "{{ params.days }}"])
+def test_retention_that_the_service_did_not_honour_is_told(emulator, operator, logged, deferrable, days):
+    run = operator("dds-demo-local", backup_retention_period=days, wait_for_completion=True, deferrable=deferrable)
+    run.task.backup_retention_period = 30  # as Airflow renders it
+    facts_of = run.once()
+    assert facts_of == run.ti.xcoms[BACKUP_XCOM]["backup_job_id"]
+    assert emulator.requests("CreateBackup")[0].params["BackupRetentionPeriod"] == "30"
+    assert "was to be kept for 30 days, but the service keeps it for 7 days, until " in logged()
+
+
+@pytest.mark.parametrize("days", [None, 30, -1])
+def test_retention_that_the_service_honours_is_no_news(operator, logged, days):
+    operator(backup_retention_period=days, wait_for_completion=True).once()
+    assert "was to be kept" not in logged()
+
+
+def test_retention_that_is_none_after_rendering_is_refused_before_anything_is_sent(emulator, operator):
+    run = operator(backup_retention_period="{{ params.days }}")
+    run.task.backup_retention_period = "3"
+    with pytest.raises(DdsConfigurationError, match="backup_retention_period is '3'"):
+        run.once()
+    assert emulator.requests() == []
+
+
+def test_mapped_task_shows_its_instance():
+    partial = DdsCreateBackupOperator.partial(task_id="back_up")
+    assert partial.kwargs["map_index_template"] == "{{ task.db_instance_id }}"
+    partial = DdsCreateBackupOperator.partial(task_id="back_up", map_index_template="{{ task.region_id }}")
+    assert partial.kwargs["map_index_template"] == "{{ task.region_id }}"
+
+
+def test_retention_may_be_what_another_task_returns():
+    with DAG("d", schedule=None):
+        policy = DdsBackupSensor(task_id="policy", db_instance_id=REPLICA, backup_job_id="17")
+        asked = DdsCreateBackupOperator(
+            task_id="create", db_instance_id=REPLICA, backup_retention_period=policy.output["days"]
+        )
+    assert asked.upstream_task_ids == {"policy"}

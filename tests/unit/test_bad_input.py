@@ -115,7 +115,6 @@ def test_strategy_that_contradicts_airflows_own_argument(strategy, where):
     ("make", "name", "value"),
     [
         (operator, "timeout", "{{ params.hours }}"),
-        (operator, "backup_retention_period", "{{ params.days }}"),
         (operator, "durable", "{% if params.durable %}True{% endif %}"),
         (sensor, "timeout", "{{ params.hours }}"),
         (sensor, "not_found_grace", "{{ params.grace }}"),
