@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import redirect_stdout
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,8 +28,9 @@ def run(args: argparse.Namespace) -> NoReturn:
     :param args: the command line, as :mod:`airflow_provider_dds.cli.definition` has it.
     """
     try:
-        since = moment(args.since, datetime.now(timezone.utc))
-        backups = hook_of(args).list_backups(args.db_instance_id, since=since)
+        with redirect_stdout(sys.stderr):  # to which Airflow 2 and 3.0 log
+            since = moment(args.since, datetime.now(timezone.utc))
+            backups = hook_of(args).list_backups(args.db_instance_id, since=since)
     except DdsError as error:
         print(error, file=sys.stderr)
         sys.exit(NOT_KNOWN)

@@ -43,7 +43,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, example_dags: Path) ->
     "example",
     [
         Example("dds_quickstart", ["dds-demo-replica"], seconds=0.01),  # polls are far apart: be over at once
-        Example("dds_backup_gate", ["dds-demo-replica"], seconds=15),
+        Example("dds_backup_gate", ["dds-demo-replica"], seconds=4),
         Example("dds_backup_gate_deferrable", ["dds-demo-replica"], seconds=10),
         Example("dds_backup_gate_no_worker", ["dds-demo-replica"], seconds=10),
         Example("dds_backup_in_one_task", ["dds-demo-replica"], seconds=10),

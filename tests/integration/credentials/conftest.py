@@ -18,12 +18,13 @@ import pytest
 import time_machine
 from alibabacloud_credentials.utils import auth_constant
 
-from airflow_provider_dds.client import sending
+from airflow_provider_dds.client import credentials, sending
 from airflow_provider_dds.client.sources import asking, metadata, of_settings
 from airflow_provider_dds.emulator import Emulator, Metadata, Role
 from airflow_provider_dds.hooks.dds import DdsHook
 from tests.integration.credentials.scene import ARN, OIDC_ARN, STS_CALL, TOKEN, Moved
 from tests.support.hostile_front import Front
+from tests.support.origin import LONG
 from tests.support.tls import make_certificate
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def nothing_leaves_the_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(autouse=True)
+def busy_machine_is_no_slow_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure that took long is shared for a while: here only what hangs takes long, however busy the machine is."""
+    monkeypatch.setattr(credentials, "SLOW", LONG)
 
 
 @pytest.fixture
