@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
-
-from airflow_provider_dds.cli.definition import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    with redirect_stdout(sys.stderr):  # where Airflow's log goes from its first line on, not among what is printed
+        from airflow_provider_dds.cli.definition import COMMANDS
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dds", description="ApsaraDB for MongoDB")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from airflow_provider_dds.api.requests import ApiCalls
 
 _DAY = 86_400.0
-_TO_COMPARE = 8 * _DAY
-"""How much further back the backups are listed whose sizes are compared."""
-_TO_TELL = 31 * _DAY
-"""How much further back the last poll looks for the newest good backup, to name it."""
+_FURTHER = 31 * _DAY
+"""How much further back the backups are listed whose sizes are compared, and by the last poll, to name the newest."""
 _MOST_NAMED = 3
 
 
@@ -50,8 +48,10 @@ class FreshBackupWait(Wait[Inventory]):
     seen: Inventory | None = field(default=None, init=False)
     shown_last: str = field(default="", init=False)
     found: dict[str, Any] = field(default_factory=dict, init=False)
+    listed_seconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
+        self.listed_seconds = self._looks_back(self.started_at)
         self._asked = Freshness(
             self.max_age,
             self.age_of,
@@ -78,10 +78,11 @@ class FreshBackupWait(Wait[Inventory]):
 
     def observe(self, now: float) -> ApiCalls[Inventory]:
         """Return the calls of one poll. A sharded instance is asked for anew, as its shards may change."""
+        self.listed_seconds = self._looks_back(now)
         known = self.instance
         listed = yield from read_inventory(
             self.db_instance_id,
-            since=datetime.fromtimestamp(max(0.0, now - self._looks_back(now)), tz=timezone.utc),
+            since=datetime.fromtimestamp(max(0.0, now - self.listed_seconds), tz=timezone.utc),
             now=now,
             instance=known if known and not known.is_sharded else None,
         )
@@ -148,7 +149,10 @@ class FreshBackupWait(Wait[Inventory]):
         newest = next((each for each in asked if each.good), None)
         since = asked if newest is None else asked[: asked.index(newest)]
         if newest is None:
-            said = [f"no good backup has begun in the last {span(self._looks_back(now))}"]
+            left_out = next((each for each in seen.backups if each.good and each not in asked), None)
+            said = [f"no good backup has begun in the last {span(self.listed_seconds)}"]
+            if left_out is not None:
+                said = [f"the newest good backup, {_name(left_out)}, is left out by backup_modes or backup_methods"]
         else:
             said = [f"the newest good backup, {_name(newest)}, {self._asked.why_not(newest, asked, now)}"]
         said += [f"running now: {_name(each)}" for each in since if each.state is BackupState.RUNNING][:1]
@@ -162,10 +166,9 @@ class FreshBackupWait(Wait[Inventory]):
 
     def _looks_back(self, now: float) -> float:
         """Return for how many seconds before now a poll lists the backups."""
-        further = min(max(self.max_age, _DAY), _TO_TELL)
-        if self.min_size_ratio is not None:
-            further = max(further, _TO_COMPARE)
-        return self.max_age + (_TO_TELL if now >= self.deadline else further)
+        if self.min_size_ratio is not None or now >= self.deadline:
+            return self.max_age + _FURTHER
+        return self.max_age + min(max(self.max_age, _DAY), _FURTHER)
 
 
 def _name(backup: Backup) -> str:

@@ -154,7 +154,7 @@ def test_failed_backup_skips_a_task_that_is_soft(bad: Run) -> None:
 @pytest.mark.parametrize(
     ("task_id", "error"),
     [
-        ("too_late", "AirflowSensorTimeout: Backup"),
+        ("too_late", "DdsSensorTimeoutError: Backup"),
         ("empty", "DdsConfigurationError: backup_job_id is 'None' after rendering; it must be an id. Pass the output"),
         ("blank", "DdsConfigurationError: backup_job_id is '  ' after rendering; it must be an id. Pass the output"),
         ("undefined", "cannot be rendered in the triggerer: UndefinedError: 'job_id' is undefined."),
@@ -189,7 +189,7 @@ def test_deadline_stays_where_it_was_when_the_triggerer_is_replaced(box: Airflow
     task = run.task("wait")
     assert looks() > seen
     assert task["state"] == "failed"
-    assert "AirflowSensorTimeout: Backup" in run.log("wait")
+    assert "DdsSensorTimeoutError: Backup" in run.log("wait")
     lasted = (moment(task["end_date"]) - moment(task["start_date"])).total_seconds()
     assert 30 <= lasted < 45, "the deadline of 30 s began anew"
 

@@ -16,8 +16,10 @@ NOW = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
 
 
 @pytest.fixture
-def dds(monkeypatch, emulator, clock, capfd):
+def dds(monkeypatch, emulator, clock, capfd, caplog):
     """Run a command; gives its status and what it printed."""
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")  # which the command sets, in a process of its own
+    caplog.set_level("CRITICAL", logger="airflow_provider_dds.emulator")  # it is another process elsewhere
 
     class Now(datetime):
         @classmethod

@@ -117,13 +117,25 @@ class TestShards:
         sets = [
             replace(one, backup_job_id=ids[0]),
             replace(other, backup_job_id=ids[1], start_time=ago(hours=5) + timedelta(seconds=110)),
-            replace(one, backup_id="s-3", backup_job_id=ids[0] and "19", start_time=ago(hours=1)),
-            replace(other, backup_id="s-4", backup_job_id=ids[1] and "20", start_time=ago(hours=1)),
+            replace(one, backup_id="s-3", backup_job_id=ids[0] and "19", start_time=ago(hours=1), end_time=NOW),
+            replace(other, backup_id="s-4", backup_job_id=ids[1] and "20", start_time=ago(hours=1), end_time=NOW),
         ]
         found = rows_of(SHARDED, sets)
         assert [(row.good, row.backup_id, row.backup_job_id) for row in found] == [
             (True, "s-3,s-4", "19" if ids[0] else None), (True, "s-1,s-2", "17" if ids[0] else None),
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("ids", [("17", "18"), ("", "")])
+    @pytest.mark.parametrize("seconds", [60, 119])
+    def test_what_began_when_the_other_had_ended_is_another_backup(self, ids, seconds):
+        """An instance has one backup made at a time: each of two that were short has lost the set of a shard."""
+        one, other = self.both()
+        later = one.start_time + timedelta(seconds=seconds)
+        sets = [
+            replace(one, backup_job_id=ids[0], end_time=one.start_time + timedelta(seconds=50)),
+            replace(other, backup_job_id=ids[1], start_time=later, end_time=later + timedelta(seconds=50)),
+        ]
+        assert [row.state for row in rows_of(SHARDED, sets)] == [BackupState.INCOMPLETE] * 2
 
     def test_what_began_at_another_time_or_in_another_mode_is_another_backup(self):
         one, other = self.both()
@@ -166,6 +178,32 @@ class TestShards:
     def test_instance_that_shows_no_shards_has_no_complete_backup(self):
         [row] = rows_of(replace(SHARDED, shard_node_ids=()), [a_set()])
         assert not row.good
+
+
+class TestClusters:
+    """A cluster backup has a set of each shard, where it names its nodes as the instance does."""
+
+    def backup(self, *node_ids: str) -> BackupSet:
+        return a_set("cb-1", "", nodes=tuple(a_set(f"s-{node}", "", node_id=node) for node in node_ids))
+
+    @pytest.mark.parametrize("node_ids", [("d-1", "d-2"), ("d-2", "cs-1", "d-1", "s-1")])
+    def test_all_shards_are_there(self, node_ids):
+        [row] = rows_of(CLUSTER, [self.backup(*node_ids)])
+        assert (row.good, row.missing_shards) == (True, ())
+
+    def test_shard_without_a_set_is_named(self):
+        [row] = rows_of(CLUSTER, [self.backup("d-1", "cs-1")])
+        assert (row.good, row.why_not) == (False, "incomplete: no set of shard d-2")
+        assert row.missing_shards == ("d-2",)
+
+    @pytest.mark.parametrize("node_ids", [(), ("r-1", "r-2")])
+    def test_nodes_that_are_not_named_so_say_nothing(self, node_ids):
+        [row] = rows_of(CLUSTER, [self.backup(*node_ids)])
+        assert (row.good, row.missing_shards) == (True, ())
+
+    def test_failed_backup_stays_a_failed_one(self):
+        [row] = rows_of(CLUSTER, [replace(self.backup("d-1"), status="Failed")])
+        assert row.state is BackupState.FAILED
 
 
 class TestJobs:

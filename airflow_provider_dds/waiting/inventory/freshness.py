@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from airflow_provider_dds.waiting.backup.observation import CLOCK_SKEW
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
 from airflow_provider_dds.waiting.texts import duration
 
@@ -43,13 +44,18 @@ class Freshness:
     def counts(self, backup: Backup) -> bool:
         """Whether a backup is one of those that are asked for, good or not. A job without a set has no method yet."""
         methods = self.backup_methods
-        named = backup.backup_method in methods if methods is not None and backup.backup_id else True
+        named = backup.backup_method in methods if methods is not None and (backup.backup_id or backup.good) else True
         return backup.is_of(self.backup_modes) and named
 
     def age(self, backup: Backup, now: float) -> float | None:
-        """Return the age of a backup in seconds; None where the service does not say when it was made."""
+        """Return the age of a backup in seconds; None where the service does not say when it was made.
+
+        Its clock may be ahead of this one; what is further ahead than that says nothing of an age.
+        """
         moment = backup.end_time if self.age_of == "end" else backup.start_time
-        return None if moment is None else max(0.0, now - moment.timestamp())
+        if moment is None or moment.timestamp() - now > CLOCK_SKEW.total_seconds():
+            return None
+        return max(0.0, now - moment.timestamp())
 
     def why_not(self, backup: Backup, backups: Iterable[Backup], now: float) -> str | None:
         """Return in words why a backup is not what is asked for, None where it is.
@@ -79,7 +85,7 @@ class Freshness:
             if each.start_time and backup.start_time and each.start_time < backup.start_time
         ][:MOST_COMPARED]
         usual = median(sizes) if sizes else 0
-        if backup.size_bytes >= self.min_size_ratio * usual:
+        if backup.size_bytes and backup.size_bytes >= self.min_size_ratio * usual:
             return None
         return (
             f"has {backup.size_bytes} bytes, less than min_size_ratio ({self.min_size_ratio:g}) of {usual:.0f}, the "

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance
     from airflow_provider_dds.waiting.inventory.backup import Backup
 
+_EPOCH = datetime(1970, 1, 2, tzinfo=timezone.utc)
+"""No backup is older."""
 _AROUND = timedelta(hours=1)
 """How much is listed around the time asked for: the sets of a backup need not begin together."""
 
@@ -66,8 +68,8 @@ def read_inventory(
     asked: list[str] = []
     instance = instance or (yield from describe_db_instance(db_instance_id))
     jobs = yield from _jobs(instance, asked)
-    span: dict[str, Any] = {"start_time": since - _AROUND}
-    if until is not None and until + _AROUND < datetime.fromtimestamp(now, tz=timezone.utc):
+    span: dict[str, Any] = {"start_time": max(since, _EPOCH) - _AROUND}
+    if until is not None and until < datetime.fromtimestamp(now, tz=timezone.utc) - _AROUND:
         span["end_time"] = until + _AROUND
     instance, sets = yield from _sets(instance, span, asked)
     backups = [

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dds.api.models import Layout, backup_fields
+from airflow_provider_dds.api.models import SUCCESS, Layout, backup_fields
 from airflow_provider_dds.waiting.backup.matching import START_ALLOWANCE, of_other_jobs, own_job, own_sets
 from airflow_provider_dds.waiting.backup.observation import (
     CLOCK_SKEW,
@@ -105,12 +105,21 @@ def _over_all_shards(groups: dict[Any, Sets], shards: tuple[str, ...]) -> list[S
             for other, group in groups.items()
             if other != key and other not in taken and other[1] == key[1] and len({each.node_id for each in group}) == 1
             for each in group
+            if all(_ran_together(each, of_own) for of_own in own)
         ]
         missing = [shard for shard in shards if all(each.node_id != shard for each in own)]
         more = of_other_jobs(own, alone, missing) if all(each.is_full and each.node_id for each in own) else ()
         taken |= {key, *((each.backup_job_id, key[1]) for each in more)}
         merged.append(tuple(sorted((*own, *more), key=lambda each: each.node_id or "")))
     return merged
+
+
+def _ran_together(one: BackupSet, other: BackupSet) -> bool:
+    """Whether two sets can be of one backup: an instance has one made at a time, so those of two never overlap."""
+    first, second = sorted((one, other), key=lambda each: each.start_time or _NEVER)
+    if first.end_time is None or second.start_time is None:
+        return SUCCESS not in (first.status, second.status)
+    return second.start_time <= first.end_time
 
 
 def _start(sets: Sets) -> datetime:
@@ -139,7 +148,9 @@ def _backup(instance: DBInstance, sets: Sets, job: BackupJob | None, now: float)
     shown = not per_shard or (bool(instance.shard_node_ids) and all(each.node_id for each in sets))
     seen = Observation(job, sets, instance.shard_node_ids if per_shard else (), shards_shown=shown)
     state, why = _state(seen, now)
-    missing = seen.missing if sets else ()
+    missing = _missing_of_cluster(instance, sets) if instance.layout is Layout.CLUSTER else seen.missing if sets else ()
+    if state is BackupState.GOOD and missing:
+        state = BackupState.INCOMPLETE
     if state is BackupState.INCOMPLETE:
         why = f"no set of shard {', '.join(missing)}" if missing else "which shards its sets are of is not shown"
     named = [each.backup_job_id for each in sets if not each.backup_job_id.startswith(_NO_JOB)]
@@ -151,6 +162,13 @@ def _backup(instance: DBInstance, sets: Sets, job: BackupJob | None, now: float)
         missing_shards=missing,
         nodes=sets if per_shard else tuple(node for each in sets for node in each.nodes),
     )
+
+
+def _missing_of_cluster(instance: DBInstance, sets: Sets) -> tuple[str, ...]:
+    """Return the shards that a cluster backup has no set of, where it names its nodes as the instance does."""
+    named = {node.node_id for each in sets for node in each.nodes}
+    shards = instance.shard_node_ids
+    return tuple(shard for shard in shards if shard not in named) if named & {*shards} else ()
 
 
 def _unknown(sets: Sets) -> dict[str, None]:
