@@ -182,7 +182,7 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
         begun_by_trigger = isinstance(fields, dict) and "link" in fields
         link = fields.pop("link") if begun_by_trigger else None
         try:
-            result = as_taken_up(Result.from_json(fields), self.clock.now())
+            result = as_taken_up(self._read_event(fields), self.clock.now())
         except UnreadableError as error:
             return self.execute_without_event(context, NoEvent.unreadable(error))
         if isinstance(link, str):
@@ -190,6 +190,13 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
         if begun_by_trigger and result.outcome is Outcome.TIMED_OUT and start.waits_for(self) < self.timeout:
             result = replace(result, text=f"{result.text} {start.limited_by_execution_timeout(self)}")
         return self._end_deferral(context, result, begun_by_trigger=begun_by_trigger)
+
+    def _read_event(self, event: Any) -> Result:
+        """Return the result that an event is.
+
+        :raises UnreadableError: it is none, or none that this wait ends with.
+        """
+        return Result.from_json(event)
 
     def execute_without_event(self, context: Context, why: NoEvent) -> dict[str, Any]:
         """Poll once, and return the facts if it is good, where the triggerer gave no event that can be used.

@@ -14,12 +14,15 @@ from airflow_provider_dds.sensors.gate_base import DdsGateSensor
 from airflow_provider_dds.triggers.fresh_backup import DdsFreshBackupStartTrigger, DdsFreshBackupTrigger
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
 from airflow_provider_dds.waiting.inventory.freshness import AGE_OF
-from airflow_provider_dds.waiting.result import Outcome
+from airflow_provider_dds.waiting.records import UnreadableError, is_seconds
+from airflow_provider_dds.waiting.result import Outcome, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+_ROUNDED = 0.5
+"""Seconds by which the age in an event may be above that which was judged."""
 _ADVICE = {
     Outcome.TIMED_OUT: (
         "Look under Backup and Recovery of the instance in the console why there is none: its backup policy, and what "
@@ -42,7 +45,7 @@ class DdsFreshBackupSensor(DdsGateSensor):
     .. seealso:: https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-describebackups
 
     :param db_instance_id: instance id. (templated)
-    :param max_age: greatest age, in seconds or as a timedelta.
+    :param max_age: greatest age, in seconds or as a timedelta, at most 366 days.
     :param age_of: what the age counts from: ``data``, the start of the backup, as its data is of then, or ``end``.
     :param backup_modes: who may have made it: ``Automated``, ``Manual``, or both.
     :param backup_methods: how it may have been made: some of ``Snapshot``, ``Physical``, ``Logical``; None: in any way.
@@ -106,6 +109,13 @@ class DdsFreshBackupSensor(DdsGateSensor):
             dds_conn_id=dds_conn_id,
             region_id=region_id,
         )
+
+    def _read_event(self, event: Any) -> Result:
+        result = super()._read_event(event)
+        age: Any = (result.backup or {}).get("age_seconds")
+        if result.outcome is Outcome.DONE and not (is_seconds(age) and age <= self.max_age + _ROUNDED):
+            raise UnreadableError(f"field 'age_seconds' is {age!r:.40}, no age up to max_age ({self.max_age:g})")
+        return result
 
     def policy(self) -> dict[str, Any]:
         """Return what it waits for and how, as arguments of the wait, without the instance and the times."""

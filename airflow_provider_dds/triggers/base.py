@@ -96,13 +96,14 @@ class WaitTrigger(DdsTrigger):
         super().__init__(**stored)
         try:
             found = read(stored, self.shape(), optional=self.optional())
-        except UnreadableError as error:
+            self.wait = self.wait_class(**{name: found[name] for name in self.wait_class.shape() if name in found})
+            self.wait.check()
+        except (UnreadableError, DdsConfigurationError) as error:
             self.refused = unreadable_arguments(type(self).__name__, error, stored)
             return
         self.memory: dict[str, Any] | None = found.get("memory")
         self.remembered_at: float = found.get("remembered_at", 0.0)
         self.hook = DdsHook(found["dds_conn_id"], found["region_id"])
-        self.wait = self.wait_class(**{name: found[name] for name in self.wait_class.shape() if name in found})
         self.deadline = self.wait.deadline
 
     @classmethod

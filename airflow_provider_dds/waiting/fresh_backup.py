@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_dds import arguments
 from airflow_provider_dds.api.requests import describe_backup_policy
 from airflow_provider_dds.exceptions import DdsError
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES, Backup, BackupState
-from airflow_provider_dds.waiting.inventory.freshness import Freshness, span
+from airflow_provider_dds.waiting.inventory.freshness import AGE_OF, Freshness, span
 from airflow_provider_dds.waiting.inventory.listing import Inventory, read_inventory
 from airflow_provider_dds.waiting.records import read
 from airflow_provider_dds.waiting.result import Outcome
@@ -51,7 +52,7 @@ class FreshBackupWait(Wait[Inventory]):
     listed_seconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self.listed_seconds = self._looks_back(self.started_at)
+        self.listed_seconds = self._looks_back
         self._asked = Freshness(
             self.max_age,
             self.age_of,
@@ -60,6 +61,19 @@ class FreshBackupWait(Wait[Inventory]):
             self.min_size_ratio,
             self.min_days_left,
         )
+
+    def check(self) -> None:
+        """Check what was stored of the wait.
+
+        :raises DdsConfigurationError: an argument has no meaning.
+        """
+        super().check()
+        arguments.seconds("max_age", self.max_age)
+        arguments.one_of("age_of", self.age_of, AGE_OF)
+        arguments.some_of("backup_modes", self.backup_modes, BACKUP_MODES)
+        arguments.some_of("backup_methods", self.backup_methods, arguments.BACKUP_METHODS)
+        arguments.share("min_size_ratio", self.min_size_ratio)
+        arguments.days("min_days_left", self.min_days_left)
 
     @property
     def name(self) -> str:
@@ -78,21 +92,28 @@ class FreshBackupWait(Wait[Inventory]):
 
     def observe(self, now: float) -> ApiCalls[Inventory]:
         """Return the calls of one poll. A sharded instance is asked for anew, as its shards may change."""
-        self.listed_seconds = self._looks_back(now)
+        listed = yield from self._list(self._looks_back, now)
+        if now < self.deadline or self._fresh(listed, now):
+            return listed
+        # What follows serves the text alone: a call that fails says nothing of the backups.
+        try:
+            if self._looks_back < self.max_age + _FURTHER:
+                listed = yield from self._list(self.max_age + _FURTHER, now)
+            policy = yield from describe_backup_policy(self.db_instance_id)
+        except DdsError:
+            return listed
+        return replace(listed, next_due=policy.preferred_next_backup_time)
+
+    def _list(self, looks_back: float, now: float) -> ApiCalls[Inventory]:
         known = self.instance
         listed = yield from read_inventory(
             self.db_instance_id,
-            since=datetime.fromtimestamp(max(0.0, now - self.listed_seconds), tz=timezone.utc),
+            since=datetime.fromtimestamp(max(0.0, now - looks_back), tz=timezone.utc),
             now=now,
             instance=known if known and not known.is_sharded else None,
         )
-        if now < self.deadline or self._fresh(listed, now):
-            return listed
-        try:
-            policy = yield from describe_backup_policy(self.db_instance_id)
-        except DdsError:  # it serves the text alone
-            return listed
-        return replace(listed, next_due=policy.preferred_next_backup_time)
+        self.listed_seconds = looks_back
+        return listed
 
     def judge(self, seen: Inventory, now: float) -> Verdict:
         """Return whether one of the backups that are listed is fresh enough."""
@@ -164,9 +185,10 @@ class FreshBackupWait(Wait[Inventory]):
             said.append(f"the next automatic one is due at {seen.next_due:%Y-%m-%d %H:%M UTC}")
         return said
 
-    def _looks_back(self, now: float) -> float:
-        """Return for how many seconds before now a poll lists the backups."""
-        if self.min_size_ratio is not None or now >= self.deadline:
+    @property
+    def _looks_back(self) -> float:
+        """For how many seconds before now a poll lists the backups."""
+        if self.min_size_ratio is not None:
             return self.max_age + _FURTHER
         return self.max_age + min(max(self.max_age, _DAY), _FURTHER)
 

@@ -13,7 +13,7 @@ from airflow_provider_dds.exceptions import (
     DdsTimeoutError,
     error_from_json,
 )
-from airflow_provider_dds.waiting.records import UnreadableError, read
+from airflow_provider_dds.waiting.records import UnreadableError, is_seconds, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,5 +135,5 @@ class Result:
 def _is_a_backup(facts: Mapping[str, Any]) -> bool:
     """Whether these are the facts of a backup. One that is found by its age may be of a job that is not shown."""
     job_id = facts.get("backup_job_id")
-    unknown = job_id is None and "backup_job_id" in facts and "age_seconds" in facts
+    unknown = job_id is None and "backup_job_id" in facts and is_seconds(facts.get("age_seconds"))
     return isinstance(facts.get("db_instance_id"), str) and (isinstance(job_id, str) or unknown)

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from airflow_provider_dds import arguments
 from airflow_provider_dds.api.errors import is_transient
 from airflow_provider_dds.exceptions import DdsError
 from airflow_provider_dds.waiting.polling import PollPlan, Progress, next_wait
@@ -70,6 +71,14 @@ class Wait(ABC, Generic[Seen]):
     progress: Progress | None = field(default=None, init=False)
     next_in: float = field(default=0.0, init=False)
     last_line: str = field(default="", init=False)
+
+    def check(self) -> None:
+        """Check what was stored of the wait, which nobody has checked since: sensors check their own arguments.
+
+        :raises DdsConfigurationError: an argument has no meaning.
+        """
+        arguments.poll_strategy(self.poll_strategy)
+        arguments.seconds("poke_interval", self.poke_interval)
 
     # --- what a subclass says ---------------------------------------------------------------------------------------
 

@@ -11,10 +11,12 @@ from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsConfigurationError,
+    DdsDeferralError,
     DdsNotFoundError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.sensors.dds import DdsFreshBackupSensor
+from airflow_provider_dds.waiting.result import Outcome, Result
 from tests.support.runner import MODES, REPLICA, Run
 from tests.support.versions import AirflowSensorTimeout, AirflowSkipException
 
@@ -251,6 +253,28 @@ def test_facts_go_to_the_link_and_the_outlets(emulator, clock, gate, mode):
 def test_wrong_argument_is_refused_when_the_dag_is_read(gate, arguments, says):
     with pytest.raises(DdsConfigurationError, match=says):
         gate(**arguments)
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [
+        {"age_seconds": None},
+        {"age_seconds": "290"},
+        {"age_seconds": -1},
+        {"age_seconds": 27 * HOUR},
+        {"age_seconds": ()},
+    ],
+)
+def test_event_without_an_age_that_was_asked_for_is_not_believed(emulator, clock, gate, garbled):
+    """A worker polls once instead: here there is no backup at all."""
+    run = gate("deferrable")
+    facts = {"db_instance_id": REPLICA, "backup_job_id": None, "age_seconds": 290, **garbled}
+    if garbled["age_seconds"] == ():
+        del facts["age_seconds"]
+    event = Result(Outcome.DONE, "is 4m50s old", backup=facts).to_json()
+    with pytest.raises(DdsDeferralError, match="its event cannot be read"):
+        run.task.execute_complete(run.context(), event)
+    assert emulator.requests("DescribeBackups")
 
 
 def test_empty_instance_id_sends_nothing(emulator, gate):

@@ -19,6 +19,7 @@ from airflow_provider_dds.arguments import POLL_STRATEGIES
 from airflow_provider_dds.emulator import ManualClock
 from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError, DdsResponseError, DdsThrottledError
 from airflow_provider_dds.sensors.dds import DdsFreshBackupSensor
+from airflow_provider_dds.triggers.fresh_backup import DdsFreshBackupTrigger
 from airflow_provider_dds.waiting import fresh_backup
 from airflow_provider_dds.waiting.fresh_backup import FreshBackupWait
 from airflow_provider_dds.waiting.inventory.listing import Inventory
@@ -132,6 +133,40 @@ def test_deadline_names_newest_good_its_age_what_failed_since_and_what_runs() ->
         "(Manual, 2026-01-02 11:55 UTC); since then: s-5 (Automated, 2026-01-02 11:00 UTC) failed, s-6 (Automated, "
         "2026-01-02 09:00 UTC) failed, s-7 (Automated, 2026-01-02 07:00 UTC) failed and 1 more."
     )
+
+
+def test_running_backup_whose_start_is_not_shown_is_told() -> None:
+    jobs = (BackupJob("9", "Backuping", None, 18, "Manual"),)
+    verdict, _ = judged(a_set(31.5), jobs=jobs)
+    assert verdict.reason.endswith("running now: job 9 (Manual, start unknown)")
+
+
+def test_size_is_compared_with_that_of_expired_ones_too() -> None:
+    expired = [replace(each, expire_time=NOW - timedelta(days=1)) for each in USUAL]
+    verdict, _ = judged(a_set(5, size_bytes=49), *expired, min_size_ratio=0.5)
+    assert "less than min_size_ratio (0.5) of 100, the median of the 3 before it" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("stored", "says"),
+    [
+        ({"age_of": "ends"}, "age_of is 'ends'"),
+        ({"backup_modes": ("Automatic",)}, "backup_modes is"),
+        ({"backup_modes": ()}, "backup_modes is"),
+        ({"backup_methods": ("Dump",)}, "backup_methods is"),
+        ({"max_age": 4e7}, "max_age is .* seconds, which is more than a year"),
+        ({"min_size_ratio": 2.0}, "min_size_ratio is 2.0"),
+        ({"min_days_left": 999.0}, "min_days_left is 999.0"),
+        ({"poll_strategy": "fixd"}, "poll_strategy is 'fixd'"),
+        ({"poke_interval": 0.0}, "poke_interval is 0.0"),
+    ],
+)  # fmt: skip
+def test_stored_arguments_that_have_no_meaning_are_refused(stored: dict[str, Any], says: str) -> None:
+    _, wait = judged()
+    arguments = {**wait.to_json(), "dds_conn_id": "dds_default", "region_id": None, **stored}
+    trigger = DdsFreshBackupTrigger(**arguments)
+    assert trigger.refused is not None
+    assert re.search(says, str(trigger.refused)), trigger.refused
 
 
 def test_one_shard_of_two_is_not_enough() -> None:
@@ -255,6 +290,26 @@ def test_green_only_with_a_good_set_of_each_shard_inside_the_age(world: Any, max
             own = [row for row in rows_of(world, node) if str(row["BackupId"]) == backup_id]
             assert any(is_good(row, max_age) for row in own)
         assert 0 <= wait.facts()["age_seconds"] <= max_age
+
+
+def test_last_poll_that_cannot_list_further_back_says_what_it_sees() -> None:
+    """The last poll asks what each poll asks; what it asks besides serves the text alone, and may fail."""
+    _, wait = judged(deadline=T - 1)
+    since: list[datetime] = []
+
+    def listing(*_: Any, now: float, **asked: Any) -> Any:
+        yield from ()
+        since.append(asked["since"])
+        if len(since) > 1:
+            raise DdsResponseError("more rows than are shown")
+        return Inventory(REPLICA, inventory(REPLICA, [a_set(30, status="Failed")], now=now))
+
+    with patch.object(fresh_backup, "read_inventory", listing), pytest.raises(StopIteration) as ended:
+        next(wait.observe(T))
+    assert [NOW - each for each in since] == [timedelta(hours=52), timedelta(days=31, hours=26)]
+    verdict = wait.conclude(ended.value.value, T, 0.5)
+    assert verdict.outcome is Outcome.TIMED_OUT
+    assert verdict.reason.startswith("no good backup has begun in the last 2d 04h; not good: s-1")
 
 
 # --- all modes agree --------------------------------------------------------------------------------------------------

@@ -143,6 +143,21 @@ class TestShards:
         by_hand = replace(other, backup_job_id="19", start_time=one.start_time, backup_mode="Manual")
         assert [row.state for row in rows_of(SHARDED, [one, late, by_hand])] == [BackupState.INCOMPLETE] * 3
 
+    @pytest.mark.parametrize("ids", [("17", "17"), ("17", "18"), ("", "")])
+    def test_set_that_does_not_say_its_mode_is_of_the_backup_of_the_other(self, ids):
+        one, other = self.both()
+        other = replace(other, start_time=one.start_time + timedelta(seconds=110))
+        for sets in ([one, replace(other, backup_mode=None)], [replace(one, backup_mode=None), other]):
+            sets = [replace(each, backup_job_id=job_id) for each, job_id in zip(sets, ids, strict=True)]
+            [row] = rows_of(SHARDED, sets)
+            assert (row.good, row.backup_mode, row.backup_id) == (True, "Automated", "s-1,s-2")
+
+    def test_set_that_does_not_say_its_mode_is_of_neither_where_a_job_id_has_two(self):
+        one, other = self.both()
+        by_hand = replace(one, backup_id="s-3", backup_mode="Manual")
+        rows = rows_of(SHARDED, [one, by_hand, replace(other, backup_mode=None)])
+        assert sum(row.good for row in rows) <= 1
+
     def test_shard_without_a_set_is_named(self):
         [row] = rows_of(SHARDED, self.both()[:1])
         assert (row.good, row.why_not) == (False, "incomplete: no set of shard d-2")

@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from airflow_provider_dds.waiting.backup.observation import CLOCK_SKEW
-from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
+from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES, BackupState
 from airflow_provider_dds.waiting.texts import duration
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class Freshness:
         sizes = [
             each.size_bytes
             for each in backups
-            if each.good and self.counts(each) and each.backup_method == backup.backup_method
+            if (each.good or each.state is BackupState.EXPIRED)
+            and self.counts(each)
+            and each.backup_method == backup.backup_method
             if each.size_bytes is not None
             if each.start_time and backup.start_time and each.start_time < backup.start_time
         ][:MOST_COMPARED]

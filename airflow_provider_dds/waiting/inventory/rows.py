@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SHARD_LAYOUTS = (Layout.SHARDED, Layout.LOCAL_SHARDED)
 """Layouts in which a backup has a set for each shard."""
+_NOW = datetime.max.replace(tzinfo=timezone.utc)
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 _OF_EACH = ("start_time", "end_time", "size_bytes", "expire_time")
 _NO_JOB = "without a job id: "
@@ -71,17 +72,33 @@ def inventory(
 
 
 def _recency(backup: Backup) -> tuple[Any, ...]:
-    return backup.start_time or _NEVER, backup.backup_id or "", backup.backup_job_id or "", str(backup)
+    running = backup.state in (BackupState.RUNNING, BackupState.NOT_VISIBLE)
+    return (
+        backup.start_time or (_NOW if running else _NEVER),
+        backup.backup_id or "",
+        backup.backup_job_id or "",
+        str(backup),
+    )
+
+
+def _modes(sets: list[BackupSet]) -> dict[str, str]:
+    """Return the mode of the backup of each job whose sets are of one: that of its sets that say none, too."""
+    modes: defaultdict[str, set[str]] = defaultdict(set)
+    for each in sets:
+        if each.backup_mode and not each.is_copy:
+            modes[each.backup_job_id].add(each.backup_mode)
+    return {job_id: found.pop() for job_id, found in modes.items() if job_id and len(found) == 1}
 
 
 def _groups(instance: DBInstance, sets: list[BackupSet]) -> list[Sets]:
     """Return the sets of each backup: those of a job, of one mode; without a job id each set is a backup."""
     per_shard = instance.layout in SHARD_LAYOUTS
     groups: defaultdict[Any, list[BackupSet]] = defaultdict(list)
+    modes = _modes(sets)
     for each in sets:
         if not each.is_copy:
             job_id = each.backup_job_id or f"{_NO_JOB}{each.backup_id or each}"
-            groups[job_id, each.backup_mode or ""].append(replace(each, backup_job_id=job_id))
+            groups[job_id, each.backup_mode or modes.get(job_id, "")].append(replace(each, backup_job_id=job_id))
     found = {
         key: own_sets(group, key[0], manual=False, one_a_shard=per_shard) or _incremental(group)
         for key, group in groups.items()
@@ -103,15 +120,23 @@ def _over_all_shards(groups: dict[Any, Sets], shards: tuple[str, ...]) -> list[S
         alone = [
             each
             for other, group in groups.items()
-            if other != key and other not in taken and other[1] == key[1] and len({each.node_id for each in group}) == 1
+            if other != key
+            and other not in taken
+            and _of_one_mode(key[1], other[1])
+            and len({each.node_id for each in group}) == 1
             for each in group
-            if all(_ran_together(each, of_own) for of_own in own)
+            if all(_ran_together(each, of_own) and each.backup_id != of_own.backup_id for of_own in own)
         ]
         missing = [shard for shard in shards if all(each.node_id != shard for each in own)]
         more = of_other_jobs(own, alone, missing) if all(each.is_full and each.node_id for each in own) else ()
-        taken |= {key, *((each.backup_job_id, key[1]) for each in more)}
+        taken |= {key, *(other for other in groups for each in more if each in groups[other])}
         merged.append(tuple(sorted((*own, *more), key=lambda each: each.node_id or "")))
     return merged
+
+
+def _of_one_mode(one: str, other: str) -> bool:
+    """Whether two modes can be those of one backup: a set need not say its mode."""
+    return one == other or "" in (one, other)
 
 
 def _ran_together(one: BackupSet, other: BackupSet) -> bool:
