@@ -128,11 +128,18 @@ class WaitTrigger(DdsTrigger):
         return cls(**connection, **wait.to_json(), memory=wait.remembered(), remembered_at=now)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until the wait is over, and yield the result. A worker has just polled: the first poll is due later."""
+        """Poll until the wait is over, and yield the result. A worker has just polled: the first poll is due later.
+
+        A trigger begun anew does not know when the last poll was, and polls within one ``poke_interval``: what it has
+        waited may be hours, and so may be the next interval of an ``exponential`` wait.
+        """
         if self.refused is None:
             self._recall(now := self.clock.now())
         if (event := self.refused_event()) is None:
-            await self.clock.asleep(self.wait.next_wait(now, self.clock.random()))
+            pause = self.wait.next_wait(now, self.clock.random())
+            if self._is_begun_anew(now):
+                pause = min(pause, self.wait.poke_interval * self.clock.random())
+            await self.clock.asleep(pause)
             result = await watch(self.wait, self.hook.arun, self.clock, self.log, last_poll=self.last_poll)
             self.log.info("%s; a worker ends the task.", self.wait.last_line)
             event = self.event_of(result)
@@ -143,10 +150,13 @@ class WaitTrigger(DdsTrigger):
         if self.refused is None and self.wait.goes_on:
             self.log.warning("%s", self.wait.goes_on)
 
+    def _is_begun_anew(self, now: float) -> bool:
+        return now - self.remembered_at > FRESH_SECONDS
+
     def _recall(self, now: float) -> None:
         if not self.memory:
             return
-        if now - self.remembered_at > FRESH_SECONDS:
+        if self._is_begun_anew(now):
             self.wait.forget()
             return
         try:

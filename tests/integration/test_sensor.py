@@ -16,7 +16,7 @@ from airflow_provider_dds.exceptions import (
     DdsConfigurationError,
     DdsNotFoundError,
 )
-from tests.support.runner import REPLICA
+from tests.support.runner import REPLICA, TriggererRestart
 from tests.support.versions import (
     HAS_TASK_STATE_STORE,
     AirflowSensorTimeout,
@@ -376,6 +376,28 @@ def test_triggerer_that_restarts_goes_on_with_the_same_deadline(emulator, hook, 
     with pytest.raises(AirflowSensorTimeout):
         run.once()
     assert 600 <= clock.now - began <= 631
+
+
+@pytest.mark.parametrize("poll_strategy", ["progress", "exponential", "fixed"])
+def test_triggerer_that_restarts_polls_within_one_interval(emulator, hook, sensor, clock, poll_strategy):
+    """The interval of an exponential wait is as long as the wait was so far: hours, begun anew by each restart."""
+    emulator.service.next_job(REPLICA, seconds=6 * 3600)
+    run = sensor(
+        hook.create_backup(REPLICA), "deferrable", poke_interval=60, timeout=86400, poll_strategy=poll_strategy
+    )
+    restart_at = clock.now + 3 * 3600
+    paused = []
+
+    async def sleep(seconds):
+        clock.advance(min(seconds, max(0, restart_at - clock.now) if not paused else seconds))
+        if clock.now >= restart_at:
+            paused.append(seconds)
+            if len(paused) == 1:
+                raise TriggererRestart
+
+    run.trigger_sleep = sleep
+    assert run.once()["status"] == "Success"
+    assert paused[1] <= 60
 
 
 def test_reschedule_without_a_state_store_keeps_the_grace(emulator, hook, sensor):

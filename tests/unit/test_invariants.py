@@ -169,6 +169,10 @@ def test_constructor_touches_neither_network_nor_connection(cls: Any, monkeypatc
 
 def trigger_arguments(cls: type) -> dict[str, Any]:
     """Return a value for each argument of a trigger, by its annotation, none of them the argument's default."""
+    meant = {
+        "poll_strategy": "exponential", "age_of": "end", "backup_modes": ["Manual"], "backup_methods": ["Logical"],
+        "min_size_ratio": 0.25,
+    }  # fmt: skip
     made: dict[str, Any] = {
         "str": lambda name, _: f"{name}-1",
         "float": lambda name, _: 100.0 + len(name),
@@ -177,7 +181,9 @@ def trigger_arguments(cls: type) -> dict[str, Any]:
         "dict[str, Any]": lambda name, _: {name: ["words", 1, None]},
     }
     return {
-        name: made[str(argument.annotation).removesuffix(" | None")](name, argument.default)
+        name: meant[name]
+        if name in meant
+        else made[str(argument.annotation).removesuffix(" | None")](name, argument.default)
         for name, argument in arguments_of(cls).items()
     }
 
