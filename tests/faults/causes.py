@@ -64,7 +64,7 @@ def shows(call: Call, state: JobState) -> bool:
 
 def nothing_told_it_from_its_twin(story: Story, this: Try, state: JobState) -> bool:
     """Whether an automatic row of a job's id was all that a wait knew of it: then the job may be that one."""
-    plan = story.schedule.operator if this.task == "operator" else story.schedule.sensor
+    plan = story.plan_of(this)
     forgets = story.restarts > 0 or not plan.has_store
     rows = [row for call in this.calls if call.body for row in _rows(json.loads(call.body))]
     own = [
@@ -243,13 +243,12 @@ def _unsettled(story: Story, this: Try) -> bool:
 
 
 def _limited(story: Story, this: Try) -> bool:
-    plan = story.schedule.operator if this.task == "operator" else story.schedule.sensor
-    return plan.execution_timeout is not None
+    return story.plan_of(this).execution_timeout is not None
 
 
 def _garbled_memory(story: Story, this: Try) -> bool:
     """Whether what a rescheduled sensor remembers was garbled."""
-    return this.task == "sensor" and story.schedule.sensor.mode == "reschedule" and story.met("store garbled")
+    return this.task != "operator" and story.plan_of(this).mode == "reschedule" and story.met("store garbled")
 
 
 def _deferral(*how: str) -> Callable[[Story, Try], bool]:

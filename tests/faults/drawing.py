@@ -15,6 +15,7 @@ from tests.faults.schedule import (
     READS,
     Clear,
     Deferral,
+    FreshPlan,
     Happening,
     Kill,
     OperatorPlan,
@@ -238,6 +239,24 @@ sensors = st.builds(
     mode=st.sampled_from(["poke", "reschedule", "deferrable", "from trigger"]),
     id_as=st.sampled_from(["text", "text", "number", "with newline", "unknown"]),
 )
+freshes = st.builds(
+    replace,
+    _some(
+        FreshPlan,
+        4,
+        age_of=st.just("end"),
+        backup_modes=st.sampled_from([("Automated",), ("Manual",)]),
+        min_size_ratio=st.sampled_from([0.5, 1.0]),
+        poll_strategy=st.just("exponential"),
+        poke_interval=st.sampled_from([10, 30, 120]),
+        looks=st.integers(1, 30),
+        soft_fail=st.just(True),
+        has_store=st.just(False),
+        execution_timeout=st.sampled_from([5, 100, 400, 2000]),
+    ),
+    mode=st.sampled_from(["poke", "reschedule", "deferrable", "from trigger"]),
+    max_age=st.sampled_from([200, 600, 1800, 86_400]),
+)
 deferrals = st.builds(
     Deferral,
     number=st.integers(0, 3),
@@ -261,6 +280,7 @@ waits = st.builds(
     Schedule,
     **common,
     sensor=st.none() | sensors,
+    fresh=st.none() | freshes,
     readings=st.builds(
         replace,
         readings(3),
@@ -272,6 +292,15 @@ waits = st.builds(
     happenings=few(happenings, 1),
 )
 """What a wait goes through: a backup is under way, and then reads go wrong."""
+ages = st.builds(
+    Schedule,
+    **{**common, "operator": st.just(OperatorPlan()), "clears": st.just(())},
+    fresh=freshes,
+    readings=readings(4),
+    strikes=few(passing, 3),
+    happenings=few(happenings, 2),
+)
+"""What the gate for a fresh backup goes through: backups of others, old ones, and reads that go wrong."""
 creates = st.builds(
     Schedule,
     **common,
@@ -286,6 +315,7 @@ storms = st.builds(
     Schedule,
     **common,
     sensor=st.none() | sensors,
+    fresh=st.none() | freshes,
     readings=readings(6),
     strikes=st.tuples(few(on_creates, 2), few(lasting, 4)).map(lambda both: both[0] + both[1]),
     kills=few(kills, 3),
@@ -341,6 +371,7 @@ def wired(plan: WirePlan, like: str = "") -> st.SearchStrategy[Schedule]:
         Schedule,
         **common,
         sensor=st.none() | sensors,
+        fresh=st.none() | freshes,
         readings=readings(2),
         strikes=st.tuples(*drawn).map(lambda several: sum(several, ())),
         kills=few(kills, 1),
@@ -351,4 +382,4 @@ def wired(plan: WirePlan, like: str = "") -> st.SearchStrategy[Schedule]:
 
 wires = plans.flatmap(wired)
 """What a wire does that cannot be trusted."""
-schedules = waits | creates | storms | gates | wires
+schedules = waits | creates | storms | ages | gates | wires

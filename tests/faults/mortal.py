@@ -138,7 +138,7 @@ class MortalRun(Run):
             worker.backup_job_id = self.scene.rendered
             if not self.has_begun:  # nothing was rendered before
                 self.scene.current.asked = self.scene.rendered
-            self.has_begun = True
+        self.has_begun = True
         limit = self.task.execution_timeout
         self.work_until = self.clock.now + limit.total_seconds() if limit else math.inf
 

@@ -15,7 +15,7 @@ from airflow_provider_dds.creating.record import RECORD_KEY, CreateRecord
 from airflow_provider_dds.emulator import InstanceKind
 from airflow_provider_dds.emulator.set_rows import cluster_row, set_rows
 from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
-from airflow_provider_dds.sensors.dds import DdsBackupSensor
+from airflow_provider_dds.sensors.dds import DdsBackupSensor, DdsFreshBackupSensor
 from airflow_provider_dds.sensors.start import waits_for
 from tests.faults.clock import EndlessError
 from tests.faults.elsewhere import UNKNOWN_JOB, Elsewhere
@@ -116,6 +116,8 @@ class Scene:
             self.wire.ask_others()
         if self.schedule.sensor is not None:
             self._sense(last)
+        if self.schedule.fresh is not None:
+            self._look_for_a_fresh_one()
         story.jobs = self.service.jobs(self.schedule.instance_id)
         if self.wire:
             self.wire.end()
@@ -173,6 +175,30 @@ class Scene:
             has_store=plan.has_store,
         )
         self._tries("sensor", self.run.once)
+
+    def _look_for_a_fresh_one(self) -> None:
+        plan = self.schedule.fresh
+        self.generation, self.rendered = 0, None
+        self.run = self._run(
+            DdsFreshBackupSensor(
+                task_id="fresh",
+                db_instance_id=self.schedule.instance_id,
+                max_age=plan.max_age,
+                age_of=plan.age_of,
+                backup_modes=plan.backup_modes,
+                min_size_ratio=plan.min_size_ratio,
+                poll_strategy=plan.poll_strategy,
+                poke_interval=plan.poke_interval,
+                timeout=plan.poke_interval * plan.looks,
+                soft_fail=plan.soft_fail,
+                mode="reschedule" if plan.mode == "reschedule" else "poke",
+                deferrable=plan.mode in ("deferrable", "from trigger"),
+                start_from_trigger=plan.mode == "from trigger",
+                execution_timeout=_span(plan.execution_timeout),
+            ),
+            has_store=plan.has_store,
+        )
+        self._tries("fresh", self.run.once)
 
     def _tries(self, task: str, start: Callable[[], Any], cleared_next: tuple[Clear, ...] = ()) -> Try:
         while True:

@@ -169,8 +169,23 @@ class SensorPlan:
 
 
 @dataclass(frozen=True)
+class FreshPlan:
+    mode: Literal["poke", "reschedule", "deferrable", "from trigger"] = "poke"
+    max_age: int = 3600
+    age_of: Literal["data", "end"] = "data"
+    backup_modes: tuple[str, ...] = ("Automated", "Manual")
+    min_size_ratio: float | None = None
+    poll_strategy: str | None = None
+    poke_interval: int = 60
+    looks: int = 20
+    soft_fail: bool = False
+    has_store: bool = True
+    execution_timeout: int | None = None
+
+
+@dataclass(frozen=True)
 class Schedule:
-    """One run of operator and sensor, and all that strikes them.
+    """One run of operator, sensor and gate for a fresh backup, and all that strikes them.
 
     :ivar earlier: backups of others that ended well before it begins; ``many`` are more than a page of the service has.
     :ivar outcomes: how the jobs of the instance go, in the order in which they begin, whoever began them.
@@ -190,6 +205,7 @@ class Schedule:
     kind: InstanceKind = InstanceKind.CLOUD_REPLICA
     operator: OperatorPlan = field(default_factory=OperatorPlan)
     sensor: SensorPlan | None = None
+    fresh: FreshPlan | None = None
     readings: Readings = field(default_factory=Readings)
     earlier: tuple[Literal["automatic", "manual", "many"], ...] = ()
     outcomes: tuple[JobOutcome, ...] = ()

@@ -105,7 +105,7 @@ class Try:
     :ivar skews: for a good end, seconds by which the clocks of the service and of the workers were ahead then.
     """
 
-    task: Literal["operator", "sensor"]
+    task: Literal["operator", "sensor", "fresh"]
     generation: int
     began: float
     deadline: float
@@ -161,10 +161,16 @@ class Story:
         """Return whether any of these happened."""
         return any(name in what for name, _ in self.happened)
 
+    def plan_of(self, each: Try) -> Any:
+        """Return what was drawn for the task of a try."""
+        return getattr(self.schedule, each.task)
+
     def asked_for(self, each: Try) -> str | None:
         """Return the job that a try was about at its end, as far as it knew."""
         if each.task == "sensor":
             return str(each.asked).strip()
+        if each.task == "fresh":
+            return None
         if each.ending == "returned":
             return each.value
         record = each.record if isinstance(each.record, dict) and not self.met(*STORE_TROUBLES) else {}

@@ -23,9 +23,10 @@ from airflow_provider_dds.sensors import base
 from airflow_provider_dds.triggers import inputs, start
 from airflow_provider_dds.waiting.backup import matching, shards, verdict
 from airflow_provider_dds.waiting.backup import observe as look
+from airflow_provider_dds.waiting.inventory.freshness import Freshness
 from airflow_provider_dds.waiting.wait import Wait
-from tests.faults.drawing import creates, waits
-from tests.faults.schedule import Deferral, Happening, Kill, SensorPlan, Strike
+from tests.faults.drawing import ages, creates, waits
+from tests.faults.schedule import Deferral, FreshPlan, Happening, Kill, SensorPlan, Strike
 
 pytestmark = pytest.mark.mutants
 
@@ -220,6 +221,45 @@ def test_automatic_row_of_the_same_id_is_taken(finds, monkeypatch):
     finds("every error has a cause", drawn=twins)
 
 
+# --- what a fresh backup is -------------------------------------------------------------------------------------------
+
+
+def test_age_that_is_not_asked_for(finds, monkeypatch):
+    monkeypatch.setattr(Freshness, "age", lambda *_: 0.0)
+    old = ages.map(
+        lambda each: replace(each, earlier=("automatic",), readings=Readings(), fresh=FreshPlan(max_age=200))
+    )
+    finds("fresh means a good backup inside the age", drawn=old)
+
+
+def test_age_that_counts_from_the_end_of_the_backup(finds, monkeypatch):
+    original = Freshness.age
+    monkeypatch.setattr(Freshness, "age", lambda asked, *seen: original(replace(asked, age_of="end"), *seen))
+    long = ages.map(
+        lambda each: replace(each, outcomes=(JobOutcome(seconds=1500.0),) * 3, fresh=FreshPlan(max_age=200, looks=60))
+    )
+    finds("fresh means a good backup inside the age", drawn=long)
+
+
+def test_backup_that_somebody_else_made_is_taken(finds, monkeypatch):
+    monkeypatch.setattr(Freshness, "counts", lambda *_: True)
+    manual = ages.map(lambda each: replace(each, fresh=FreshPlan(backup_modes=("Automated",))))
+    finds("fresh means a good backup inside the age", drawn=manual)
+
+
+def test_one_shard_that_is_taken_for_the_backup(finds, monkeypatch):
+    monkeypatch.setattr(verdict.Observation, "missing", ())
+    late = ages.map(
+        lambda each: replace(
+            each,
+            kind=InstanceKind.CLOUD_SHARDED,
+            readings=Readings(shard_set_lag_seconds=700.0),
+            fresh=FreshPlan(max_age=86_400),
+        )
+    )
+    finds("fresh means a good backup inside the age", drawn=late)
+
+
 # --- what an answer means, and how long it is waited for --------------------------------------------------------------
 
 
@@ -248,7 +288,7 @@ def test_page_that_is_believed_short(finds, monkeypatch):
 
 def test_deferral_without_an_event_that_no_poll_follows(finds, monkeypatch):
     def at_once(why, wait, *_):
-        raise DdsTimeoutError(f"Backup {wait.backup_job_id} of {wait.db_instance_id}: {why.said}")
+        raise DdsTimeoutError(f"{wait.name}: {why.said}")
 
     for module in (completion, base):
         monkeypatch.setattr(module, "end_without_event", at_once)

@@ -99,7 +99,7 @@ class World:
         """Return what a triggerer has instead of a worker: templates that it renders, XComs that it asks for."""
 
         def rendered(_trigger: Any, fields: dict[str, Any], _context: Any) -> dict[str, Any]:
-            return {**fields, "backup_job_id": self.scene.rendered}
+            return {**fields, "backup_job_id": self.scene.rendered} if "backup_job_id" in fields else fields
 
         return {
             "rendered": rendered,
