@@ -105,7 +105,7 @@ async def in_thread(owner: Hashable, work: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     places = _places.get(loop)
     if places is None:
-        places = _places[loop] = Places(anyio.CapacityLimiter(inf))
+        places = _places[loop] = Places(_uncounted())
     await places.take(owner)
     begun = threading.Lock()
     ends = count()  # of thread and caller the last one to end frees the place
@@ -125,6 +125,23 @@ async def in_thread(owner: Hashable, work: Callable[[], T]) -> T:
     finally:
         if begun.acquire(blocking=False) or next(ends):
             places.give_back(owner)
+
+
+def _uncounted() -> CapacityLimiter:
+    """Return a limiter for anyio that limits nothing: its own passes the event loop once more to find that out."""
+    import anyio
+
+    class Uncounted(anyio.CapacityLimiter):
+        def __new__(cls, total_tokens: float) -> Uncounted:
+            return object.__new__(cls)
+
+        async def __aenter__(self) -> None:
+            pass
+
+        async def __aexit__(self, *exc: object) -> None:
+            pass
+
+    return Uncounted(inf)
 
 
 _places: WeakKeyDictionary[asyncio.AbstractEventLoop, Places] = WeakKeyDictionary()
