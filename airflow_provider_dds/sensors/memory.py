@@ -72,7 +72,7 @@ class SensorMemory:
         if self._found is not None:
             try:
                 wait.recall(self._found)
-            except (DdsConfigurationError, UnreadableError) as error:
+            except UnreadableError as error:
                 raise self._unreadable(error) from None
 
     def keep(self, wait: Wait[Any], hook: DdsHook) -> bool:

@@ -161,7 +161,7 @@ class WaitTrigger(DdsTrigger):
             return
         try:
             self.wait.recall(self.memory)
-        except (DdsConfigurationError, UnreadableError) as error:
+        except UnreadableError as error:
             self.refused = unreadable_arguments(type(self).__name__, error, self._stored)
 
 

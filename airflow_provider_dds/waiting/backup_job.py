@@ -14,7 +14,7 @@ from airflow_provider_dds.waiting.backup.observation import FINISHED, Observatio
 from airflow_provider_dds.waiting.backup.observe import observe_job
 from airflow_provider_dds.waiting.backup.verdict import WaitPolicy, judge
 from airflow_provider_dds.waiting.polling import Progress
-from airflow_provider_dds.waiting.stored import from_stored
+from airflow_provider_dds.waiting.records import read_dataclass
 from airflow_provider_dds.waiting.texts import duration
 from airflow_provider_dds.waiting.wait import Wait
 
@@ -143,12 +143,12 @@ class BackupJobWait(Wait[Observation]):
     def recall(self, memory: Any) -> None:
         """Take over the memory that :meth:`remembered` gave.
 
-        :raises DdsConfigurationError: it is of another version, or nothing that this package stored.
+        :raises UnreadableError: it is of another version, or nothing that this package stored.
         """
         progress = memory.get("progress") if isinstance(memory, Mapping) else None
         kept = {name: memory[name] for name in memory if name != "progress"} if isinstance(memory, Mapping) else memory
         known = Memory.from_json(kept)
-        shown = None if progress is None else from_stored(Progress, progress, "The stored progress of this wait")
+        shown = None if progress is None else read_dataclass(Progress, progress)
         self.memory, self.progress, self.failures = known, shown, known.failures
 
     def forget(self) -> None:

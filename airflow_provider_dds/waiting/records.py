@@ -6,7 +6,10 @@ A deployment runs two releases for a while, and a store can be edited by hand: a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 LATEST = 250_000_000_000.0
 """Epoch seconds in the year 9892: what is stored is times and spans, and none comes near."""
@@ -48,6 +51,18 @@ def read(
     return dict(data)
 
 
+def read_dataclass(kind: type[T], data: Any) -> T:
+    """Return the dataclass that stored JSON stands for; a field that is missing has its default.
+
+    :param kind: a dataclass of counts, spans, flags, texts and lists of texts, each with a default.
+    :param data: what was stored.
+    :raises UnreadableError: it is something else.
+    """
+    shape = shape_of((each.name, str(each.type)) for each in fields(kind))  # type: ignore[arg-type]  # no bound for it
+    found = read(data, shape, optional=shape)
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+
+
 def shape_of(annotations: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the shape of fields or arguments, from their names and their annotations as text."""
     return {
@@ -70,7 +85,7 @@ def is_seconds(value: Any) -> bool:
 
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "text": ("text", lambda value: isinstance(value, str)),
-    "count": ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    "count": ("a whole number from 0 on", lambda value: isinstance(value, int) and is_seconds(value)),
     "seconds": ("a time or span in seconds", is_seconds),
     "flag": ("true or false", lambda value: isinstance(value, bool)),
     "record": ("a record", lambda value: isinstance(value, Mapping)),

@@ -247,7 +247,6 @@ class Wait(ABC, Generic[Seen]):
         """Take over what :meth:`remembered` gave.
 
         :raises UnreadableError: it is of another version, or nothing that this package stored.
-        :raises DdsConfigurationError: the same.
         """
         self.failures = read(memory, {"failures": "count"})["failures"]
 

@@ -26,6 +26,7 @@ from airflow_provider_dds.exceptions import (
 )
 from airflow_provider_dds.waiting.backup.verdict import Memory, Observation, SetState, WaitPolicy, judge
 from airflow_provider_dds.waiting.backup_job import BackupJobWait
+from airflow_provider_dds.waiting.records import UnreadableError
 from airflow_provider_dds.waiting.result import Outcome
 
 if TYPE_CHECKING:
@@ -380,7 +381,7 @@ def test_set_that_was_seen_and_is_gone_is_not_taken_for_one_that_is_not_visible_
 )
 def test_memory_that_cannot_be_read_is_an_error_that_names_the_field(stored: Any, word: str) -> None:
     watch = BackupJobWait(**JOB, started_at=NOW, deadline=POLICY.deadline)
-    with pytest.raises(DdsConfigurationError, match=word):
+    with pytest.raises(UnreadableError, match=word):
         watch.recall(stored)
     assert watch.memory == Memory()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_dds.api.models import FAILED, MANUAL, SUCCESS
 from airflow_provider_dds.waiting.backup.observation import FINISHED, RUNNING, Observation, SetState, is_known
-from airflow_provider_dds.waiting.stored import from_stored
+from airflow_provider_dds.waiting.records import read_dataclass
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Memory:
     def from_json(cls, data: Any) -> Memory:
         """Return the memory that :meth:`to_json` gave.
 
-        :raises DdsConfigurationError: it is of another version, or nothing that this package stored.
+        :raises UnreadableError: it is of another version, or nothing that this package stored.
         """
-        return from_stored(cls, data, "The stored memory of this wait")
+        return read_dataclass(cls, data)
 
 
 def remember(observed: Observation, memory: Memory, now: float) -> Memory:
