@@ -19,7 +19,6 @@ from airflow_provider_dds.creating.evidence import (
     Evidence,
     candidates,
     jobs_of,
-    list_jobs,
     observe,
     still_running,
     under_way,
@@ -27,6 +26,7 @@ from airflow_provider_dds.creating.evidence import (
 )
 from airflow_provider_dds.creating.record import Backoff
 from airflow_provider_dds.creating.states import TABLE, Next, Seen
+from airflow_provider_dds.waiting.backup.listings import list_jobs
 from airflow_provider_dds.waiting.polling import PollPlan, next_wait
 from airflow_provider_dds.waiting.texts import duration
 

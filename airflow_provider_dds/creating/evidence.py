@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_dds.api.errors import KIND_REFUSED, NO_SUCH_BACKUP, says
 from airflow_provider_dds.api.models import FAILED, SUCCESS, BackupJob, BackupSet, DBInstance, HistoryTask, Layout
 from airflow_provider_dds.api.requests import (
     ApiCalls,
     collect,
-    describe_backup_tasks,
     describe_backups,
     describe_cluster_backups,
     describe_db_instance,
@@ -22,6 +20,7 @@ from airflow_provider_dds.exceptions import (
     DdsInvalidRequestError,
     DdsNotFoundError,
 )
+from airflow_provider_dds.waiting.backup.listings import list_jobs
 from airflow_provider_dds.waiting.backup.matching import own_job
 from airflow_provider_dds.waiting.backup.observation import RUNNING
 from airflow_provider_dds.waiting.backup.shards import wants_a_node
@@ -148,19 +147,6 @@ def without_explained_refusal(record: CreateRecord, evidence: Evidence, now: flo
         for each in ended
     )
     return replace(record, refused_at=None) if explains else record
-
-
-def list_jobs(instance: DBInstance) -> ApiCalls[list[BackupJob]]:
-    """List the jobs of an instance; none where DescribeBackupTasks does not cover its kind, or refuses it."""
-    if instance.layout in (Layout.LOCAL, Layout.LOCAL_SHARDED):
-        return []
-    try:
-        answer = yield from describe_backup_tasks(instance.db_instance_id)
-    except (DdsInvalidRequestError, DdsNotFoundError) as error:
-        if says(error, KIND_REFUSED) or says(error, NO_SUCH_BACKUP):
-            return []
-        raise
-    return answer.value
 
 
 def jobs_of(db_instance_id: str) -> ApiCalls[tuple[BackupJob, ...]]:

@@ -354,7 +354,7 @@ def test_set_that_was_seen_and_is_gone_is_not_taken_for_one_that_is_not_visible_
     [
         (None, "None"),
         ("text", "text"),
-        ([], "not an object"),
+        ([], "not a record"),
         (7, "7"),
         ({"first_asked_at": 1.0}, "first_asked_at"),
         ({1: 2}, "1"),
@@ -373,7 +373,7 @@ def test_set_that_was_seen_and_is_gone_is_not_taken_for_one_that_is_not_visible_
         ({"words": None}, "words"),
         ({"set_seen": 1}, "set_seen"),
         ({"shards": {"d-1": 1}}, "shards"),
-        ({"progress": 1}, "progress"),
+        ({"progress": 1}, "a record"),
         ({"progress": {"percent": "18%"}}, "percent"),
         ({"progress": {"speed": 1}}, "speed"),
     ],

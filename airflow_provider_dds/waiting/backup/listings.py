@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_dds.api.errors import NO_SUCH_BACKUP, says
-from airflow_provider_dds.api.requests import read
-from airflow_provider_dds.exceptions import DdsNotFoundError
+from airflow_provider_dds.api.errors import KIND_REFUSED, NO_SUCH_BACKUP, says
+from airflow_provider_dds.api.models import Layout
+from airflow_provider_dds.api.requests import describe_backup_tasks, read
+from airflow_provider_dds.exceptions import DdsInvalidRequestError, DdsNotFoundError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,6 +54,27 @@ class Listed:
     sets: list[BackupSet]
     asked: list[str]
     incomplete: DdsResponseError | None = None
+
+
+def list_jobs(instance: DBInstance, asked: list[str] | None = None) -> ApiCalls[list[BackupJob]]:
+    """List the jobs of an instance; none where DescribeBackupTasks does not cover its kind, or refuses it.
+
+    :param asked: takes the call made, as ``Action (request id)``.
+    """
+    if instance.layout in (Layout.LOCAL, Layout.LOCAL_SHARDED):
+        return []
+    jobs: list[BackupJob] = []
+    try:
+        answer = yield from describe_backup_tasks(instance.db_instance_id)
+    except (DdsInvalidRequestError, DdsNotFoundError) as error:
+        if not (says(error, KIND_REFUSED) or says(error, NO_SUCH_BACKUP)):
+            raise
+        request_id = error.request_id
+    else:
+        jobs, request_id = answer.value, answer.request_id
+    if asked is not None:
+        asked.append(f"DescribeBackupTasks ({request_id})")
+    return jobs
 
 
 def read_sets(

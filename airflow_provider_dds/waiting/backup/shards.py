@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_dds.api.errors import NO_SUCH_NODE, says
 from airflow_provider_dds.api.requests import ApiCalls, describe_backups, describe_db_instance
@@ -56,17 +56,27 @@ def _of_the_job(
 
 
 def of_each_shard(
-    db_instance_id: str, nodes: tuple[str, ...], asked: list[str], **filters: Any
+    db_instance_id: str,
+    nodes: tuple[str, ...],
+    asked: list[str],
+    *,
+    backup_job_id: str | None = None,
+    start_time: datetime | None = None,
+    end_time: datetime | None = None,
 ) -> ApiCalls[tuple[Listed, dict[str, DdsNotFoundError]]]:
     """Ask each shard for its sets; gives them, and the shards that the service does not know.
 
     :param nodes: the shards; without any all sets are asked for at once.
-    :param filters: of :func:`~airflow_provider_dds.api.requests.describe_backups`.
+    :param backup_job_id: only those of this job.
+    :param start_time: only those since then.
+    :param end_time: only those until then.
     """
     found = Listed([], asked)
     gone: dict[str, DdsNotFoundError] = {}
     for node in nodes or (None,):
-        listing = describe_backups(db_instance_id, node_id=node, **filters)
+        listing = describe_backups(
+            db_instance_id, node_id=node, backup_job_id=backup_job_id, start_time=start_time, end_time=end_time
+        )
         try:
             of_node = yield from read_sets(listing, "DescribeBackups", asked)
         except DdsNotFoundError as error:

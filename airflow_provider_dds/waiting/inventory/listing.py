@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_dds.api.errors import KIND_REFUSED, NO_SUCH_BACKUP, says
 from airflow_provider_dds.api.models import Layout
 from airflow_provider_dds.api.requests import (
     ApiCalls,
-    describe_backup_tasks,
     describe_backups,
     describe_cluster_backups,
     describe_db_instance,
 )
-from airflow_provider_dds.exceptions import DdsInvalidRequestError, DdsNotFoundError, DdsResponseError
-from airflow_provider_dds.waiting.backup.listings import read_sets
+from airflow_provider_dds.exceptions import DdsInvalidRequestError, DdsResponseError
+from airflow_provider_dds.waiting.backup.listings import list_jobs, read_sets
 from airflow_provider_dds.waiting.backup.shards import of_each_shard, wants_a_node
 from airflow_provider_dds.waiting.inventory.rows import SHARD_LAYOUTS, inventory
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance
+    from airflow_provider_dds.api.models import BackupSet, DBInstance
     from airflow_provider_dds.waiting.inventory.backup import Backup
 
 _EPOCH = datetime(1970, 1, 2, tzinfo=timezone.utc)
 """No backup is older."""
 _AROUND = timedelta(hours=1)
 """How much is listed around the time asked for: the sets of a backup need not begin together."""
+
+
+class _Span(NamedTuple):
+    start_time: datetime
+    end_time: datetime | None
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,9 @@ def read_inventory(
     """
     asked: list[str] = []
     instance = instance or (yield from describe_db_instance(db_instance_id))
-    jobs = yield from _jobs(instance, asked)
-    span: dict[str, Any] = {"start_time": max(since, _EPOCH) - _AROUND}
-    if until is not None and until < datetime.fromtimestamp(now, tz=timezone.utc) - _AROUND:
-        span["end_time"] = until + _AROUND
+    jobs = yield from list_jobs(instance, asked)
+    past = until is not None and until < datetime.fromtimestamp(now, tz=timezone.utc) - _AROUND
+    span = _Span(max(since, _EPOCH) - _AROUND, until + _AROUND if until is not None and past else None)
     instance, sets = yield from _sets(instance, span, asked)
     backups = [
         each
@@ -81,25 +83,13 @@ def read_inventory(
     return Inventory(instance, backups, tuple(asked))
 
 
-def _jobs(instance: DBInstance, asked: list[str]) -> ApiCalls[list[BackupJob]]:
-    if instance.layout in (Layout.LOCAL, Layout.LOCAL_SHARDED):
-        return []
-    try:
-        answer = yield from describe_backup_tasks(instance.db_instance_id)
-    except (DdsNotFoundError, DdsInvalidRequestError) as error:
-        if not (says(error, KIND_REFUSED) or says(error, NO_SUCH_BACKUP)):
-            raise
-        asked.append(f"DescribeBackupTasks ({error.request_id})")
-        return []
-    asked.append(f"DescribeBackupTasks ({answer.request_id})")
-    return answer.value
-
-
-def _sets(instance: DBInstance, span: dict[str, Any], asked: list[str]) -> ApiCalls[tuple[DBInstance, list[BackupSet]]]:
+def _sets(instance: DBInstance, span: _Span, asked: list[str]) -> ApiCalls[tuple[DBInstance, list[BackupSet]]]:
     db_instance_id = instance.db_instance_id
     if instance.layout in SHARD_LAYOUTS:
         try:
-            listed, gone = yield from of_each_shard(db_instance_id, instance.shard_node_ids, asked, **span)
+            listed, gone = yield from of_each_shard(
+                db_instance_id, instance.shard_node_ids, asked, start_time=span.start_time, end_time=span.end_time
+            )
         except DdsInvalidRequestError as error:
             if instance.shard_node_ids or not wants_a_node(error):
                 raise
@@ -112,10 +102,14 @@ def _sets(instance: DBInstance, span: dict[str, Any], asked: list[str]) -> ApiCa
             if still_listed := [error for node, error in gone.items() if node in instance.shard_node_ids]:
                 raise still_listed[0]
     elif instance.layout is Layout.CLUSTER:
-        listing = describe_cluster_backups(db_instance_id, **span)
+        listing = describe_cluster_backups(db_instance_id, start_time=span.start_time, end_time=span.end_time)
         listed = yield from read_sets(listing, "DescribeClusterBackups", asked)
     else:
-        listed = yield from read_sets(describe_backups(db_instance_id, **span), "DescribeBackups", asked)
+        listed = yield from read_sets(
+            describe_backups(db_instance_id, start_time=span.start_time, end_time=span.end_time),
+            "DescribeBackups",
+            asked,
+        )
     if listed.incomplete:
         raise listed.incomplete
     return instance, listed.sets
