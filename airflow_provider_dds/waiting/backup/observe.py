@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from airflow_provider_dds.api.errors import KIND_REFUSED, NO_SUCH_BACKUP, says
 from airflow_provider_dds.api.models import MANUAL, BackupJob, BackupSet, Layout
@@ -140,7 +141,8 @@ def _named_set(target: Target) -> ApiCalls[BackupSet | None]:
             listing = describe_cluster_backups(instance_id, backup_id=backup_id)
             listed = yield from read_sets(listing, "DescribeClusterBackups", [], first_page_only=True)
         else:
-            listed, _ = yield from of_each_shard(instance_id, nodes, [], backup_id=backup_id)
+            of_node = partial(describe_backups, instance_id, backup_id=backup_id)
+            listed, _ = yield from of_each_shard(nodes, lambda node: of_node(node_id=node), [])
     except DdsError:
         return None
     return next((each for each in listed.sets if each.backup_id == backup_id), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_dds.api.errors import NO_SUCH_NODE, says
@@ -12,9 +13,11 @@ from airflow_provider_dds.waiting.backup.listings import Listed, Target, complet
 from airflow_provider_dds.waiting.backup.matching import START_ALLOWANCE, of_other_jobs, own_sets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from airflow_provider_dds.api.models import BackupSet
+    from airflow_provider_dds.api.requests import Listing
     from airflow_provider_dds.waiting.backup.observation import Observation
 
 
@@ -48,7 +51,8 @@ def _of_the_job(
 ) -> ApiCalls[tuple[Listed, dict[str, DdsNotFoundError]]]:
     """Ask each shard for the sets of the job; gives them, and the shards that the service does not know."""
     try:
-        return (yield from of_each_shard(target.db_instance_id, nodes, asked, backup_job_id=target.backup_job_id))
+        listing = partial(describe_backups, target.db_instance_id, backup_job_id=target.backup_job_id)
+        return (yield from of_each_shard(nodes, lambda node: listing(node_id=node), asked))
     except DdsInvalidRequestError as error:
         if nodes or not wants_a_node(error):
             raise
@@ -56,29 +60,19 @@ def _of_the_job(
 
 
 def of_each_shard(
-    db_instance_id: str,
-    nodes: tuple[str, ...],
-    asked: list[str],
-    *,
-    backup_job_id: str | None = None,
-    start_time: datetime | None = None,
-    end_time: datetime | None = None,
+    nodes: tuple[str, ...], sets_of: Callable[[str | None], Listing[BackupSet]], asked: list[str]
 ) -> ApiCalls[tuple[Listed, dict[str, DdsNotFoundError]]]:
     """Ask each shard for its sets; gives them, and the shards that the service does not know.
 
     :param nodes: the shards; without any all sets are asked for at once.
-    :param backup_job_id: only those of this job.
-    :param start_time: only those since then.
-    :param end_time: only those until then.
+    :param sets_of: the listing of a shard, or with None of all.
+    :param asked: takes the calls made.
     """
     found = Listed([], asked)
     gone: dict[str, DdsNotFoundError] = {}
     for node in nodes or (None,):
-        listing = describe_backups(
-            db_instance_id, node_id=node, backup_job_id=backup_job_id, start_time=start_time, end_time=end_time
-        )
         try:
-            of_node = yield from read_sets(listing, "DescribeBackups", asked)
+            of_node = yield from read_sets(sets_of(node), "DescribeBackups", asked)
         except DdsNotFoundError as error:
             if not (node and says(error, NO_SUCH_NODE)):
                 raise

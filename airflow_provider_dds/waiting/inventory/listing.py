@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
 from airflow_provider_dds.api.models import Layout
 from airflow_provider_dds.api.requests import (
@@ -28,11 +29,6 @@ _EPOCH = datetime(1970, 1, 2, tzinfo=timezone.utc)
 """No backup is older."""
 _AROUND = timedelta(hours=1)
 """How much is listed around the time asked for: the sets of a backup need not begin together."""
-
-
-class _Span(NamedTuple):
-    start_time: datetime
-    end_time: datetime | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def read_inventory(
     instance = instance or (yield from describe_db_instance(db_instance_id))
     jobs = yield from list_jobs(instance, asked)
     past = until is not None and until < datetime.fromtimestamp(now, tz=timezone.utc) - _AROUND
-    span = _Span(max(since, _EPOCH) - _AROUND, until + _AROUND if until is not None and past else None)
+    span = max(since, _EPOCH) - _AROUND, until + _AROUND if until is not None and past else None
     instance, sets = yield from _sets(instance, span, asked)
     backups = [
         each
@@ -83,13 +79,14 @@ def read_inventory(
     return Inventory(instance, backups, tuple(asked))
 
 
-def _sets(instance: DBInstance, span: _Span, asked: list[str]) -> ApiCalls[tuple[DBInstance, list[BackupSet]]]:
-    db_instance_id = instance.db_instance_id
+def _sets(
+    instance: DBInstance, span: tuple[datetime, datetime | None], asked: list[str]
+) -> ApiCalls[tuple[DBInstance, list[BackupSet]]]:
+    db_instance_id, (start, end) = instance.db_instance_id, span
+    sets_of = partial(describe_backups, db_instance_id, start_time=start, end_time=end)
     if instance.layout in SHARD_LAYOUTS:
         try:
-            listed, gone = yield from of_each_shard(
-                db_instance_id, instance.shard_node_ids, asked, start_time=span.start_time, end_time=span.end_time
-            )
+            listed, gone = yield from of_each_shard(instance.shard_node_ids, lambda node: sets_of(node_id=node), asked)
         except DdsInvalidRequestError as error:
             if instance.shard_node_ids or not wants_a_node(error):
                 raise
@@ -102,14 +99,10 @@ def _sets(instance: DBInstance, span: _Span, asked: list[str]) -> ApiCalls[tuple
             if still_listed := [error for node, error in gone.items() if node in instance.shard_node_ids]:
                 raise still_listed[0]
     elif instance.layout is Layout.CLUSTER:
-        listing = describe_cluster_backups(db_instance_id, start_time=span.start_time, end_time=span.end_time)
+        listing = describe_cluster_backups(db_instance_id, start_time=start, end_time=end)
         listed = yield from read_sets(listing, "DescribeClusterBackups", asked)
     else:
-        listed = yield from read_sets(
-            describe_backups(db_instance_id, start_time=span.start_time, end_time=span.end_time),
-            "DescribeBackups",
-            asked,
-        )
+        listed = yield from read_sets(sets_of(), "DescribeBackups", asked)
     if listed.incomplete:
         raise listed.incomplete
     return instance, listed.sets
