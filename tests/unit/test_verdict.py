@@ -352,7 +352,7 @@ def test_set_that_was_seen_and_is_gone_is_not_taken_for_one_that_is_not_visible_
 @pytest.mark.parametrize(
     ("stored", "word"),
     [
-        (None, "None"),
+        (None, "null"),
         ("text", "text"),
         ([], "not a record"),
         (7, "7"),
