@@ -353,7 +353,7 @@ def test_set_that_was_seen_and_is_gone_is_not_taken_for_one_that_is_not_visible_
     ("stored", "word"),
     [
         (None, "null"),
-        ("text", "text"),
+        ("text", "a str, not a record"),
         ([], "not a record"),
         (7, "7"),
         ({"first_asked_at": 1.0}, "first_asked_at"),
