@@ -352,55 +352,6 @@ class HistoryTask(Model):
         )
 
 
-@dataclass(frozen=True)
-class BackupPolicy(Model):
-    """When and how an instance's schedule makes backups, and how long they are kept (DescribeBackupPolicy).
-
-    :ivar preferred_backup_time: hour in which they begin, such as ``02:00Z-03:00Z``.
-    :ivar preferred_backup_period: weekdays, such as ``Monday``.
-    :ivar preferred_next_backup_time: when the next one is due.
-    :ivar backup_retention_period: days that they are kept.
-    :ivar enable_backup_log: whether logs are backed up, too.
-    :ivar log_backup_retention_period: days that logs are kept.
-    :ivar backup_interval: minutes between backups of high frequency, -1 without them.
-    :ivar high_frequency_backup_retention: days that those are kept.
-    :ivar snapshot_backup_type: ``Flash`` or ``Standard``.
-    """
-
-    preferred_backup_time: str | None = None
-    preferred_backup_period: tuple[str, ...] = ()
-    preferred_next_backup_time: datetime | None = None
-    backup_retention_period: int | None = None
-    enable_backup_log: bool | None = None
-    log_backup_retention_period: int | None = None
-    backup_interval: int | None = None
-    high_frequency_backup_retention: int | None = None
-    snapshot_backup_type: str | None = None
-
-    @classmethod
-    def from_wire(cls, body: Wire) -> BackupPolicy:
-        """Read an answer.
-
-        :raises DdsResponseError: it has nothing of a policy.
-        """
-        policy = cls(
-            preferred_backup_time=text(body.get("PreferredBackupTime")) or None,
-            preferred_backup_period=tuple(
-                filter(None, (day.strip() for day in text(body.get("PreferredBackupPeriod")).split(",")))
-            ),
-            preferred_next_backup_time=happened(body.get("PreferredNextBackupTime")),
-            backup_retention_period=number(body.get("BackupRetentionPeriod")),
-            enable_backup_log=flag(body.get("EnableBackupLog")),
-            log_backup_retention_period=number(body.get("LogBackupRetentionPeriod")),
-            backup_interval=number(body.get("BackupInterval")),
-            high_frequency_backup_retention=number(body.get("HighFrequencyBackupRetention")),
-            snapshot_backup_type=text(body.get("SnapshotBackupType")) or None,
-        )
-        if policy == cls():
-            raise DdsResponseError("The answer has no field of a backup policy.")
-        return policy
-
-
 def backup_facts(
     db_instance_id: str, backup_job_id: str, job: BackupJob | None, sets: tuple[BackupSet, ...]
 ) -> dict[str, Any]:

@@ -7,14 +7,13 @@ a page. The hook drives it, blocking or on an event loop, so that both share eve
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_dds.api.models import (
     BackupJob,
-    BackupPolicy,
     BackupSet,
     DBInstance,
     HistoryTask,
@@ -23,6 +22,7 @@ from airflow_provider_dds.api.models import (
     rows,
     text,
 )
+from airflow_provider_dds.api.policy import BackupPolicy, BackupStorage, RecoverRange
 from airflow_provider_dds.exceptions import DdsNotFoundError, DdsResponseError
 
 if TYPE_CHECKING:
@@ -265,6 +265,25 @@ def describe_backup_policy(db_instance_id: str) -> ApiCalls[BackupPolicy]:
     query = {"DBInstanceId": db_instance_id}
     answer = yield from call(Request("DescribeBackupPolicy", query, BackupPolicy.from_wire))
     return answer.value
+
+
+def describe_recover_ranges(instance: DBInstance) -> ApiCalls[list[RecoverRange]]:
+    """DescribeInstanceRecoverTime, or DescribeClusterRecoverTime for a sharded instance; the earliest range first."""
+    action = "DescribeClusterRecoverTime" if instance.is_sharded else "DescribeInstanceRecoverTime"
+    query = {"DBInstanceId": instance.db_instance_id}
+    request = Request(action, query, lambda body: rows(body, "RestoreRanges", "RestoreRange", RecoverRange.from_wire))
+    answer = yield from call(request)
+    return sorted(answer.value, key=lambda each: (each.begin_time, each.end_time))
+
+
+def describe_backup_storage(instance: DBInstance) -> ApiCalls[list[BackupStorage]]:
+    """DescribeBackupStorage: what the backups of an instance take; of a sharded one for each shard."""
+    found = []
+    for node_id in instance.shard_node_ids or (None,):
+        query = {"DBInstanceId": instance.db_instance_id, "NodeId": node_id}
+        answer = yield from call(Request("DescribeBackupStorage", query, BackupStorage.from_wire))
+        found.append(replace(answer.value, node_id=node_id))
+    return found
 
 
 def describe_history_tasks(

@@ -56,6 +56,7 @@ class Instance:
     data_bytes: int = 1_503_238_553
     lock_mode: str = "Unlock"
     tags: dict[str, str] = field(default_factory=dict)
+    log_backup: bool = False
 
     def __post_init__(self) -> None:
         self.kind = InstanceKind(self.kind)

@@ -12,6 +12,7 @@ from .instances import describe_db_instances
 from .listings import describe_backups, describe_cluster_backups
 from .params import Params
 from .policy import describe_backup_policy
+from .recovery import describe_backup_storage, describe_cluster_recover_time, describe_instance_recover_time
 
 if TYPE_CHECKING:
     from .model import Instance, Job
@@ -101,12 +102,15 @@ def describe_regions(service: Service, _params: Params) -> dict[str, Any]:
 OPERATIONS: dict[str, Operation] = {
     "CreateBackup": create_backup,
     "DescribeBackupPolicy": describe_backup_policy,
+    "DescribeBackupStorage": describe_backup_storage,
     "DescribeBackupTasks": describe_backup_tasks,
     "DescribeBackups": describe_backups,
     "DescribeClusterBackups": describe_cluster_backups,
+    "DescribeClusterRecoverTime": describe_cluster_recover_time,
     "DescribeDBInstanceAttribute": describe_db_instance_attribute,
     "DescribeDBInstances": describe_db_instances,
     "DescribeHistoryTasks": describe_history_tasks,
+    "DescribeInstanceRecoverTime": describe_instance_recover_time,
     "DescribeRegions": describe_regions,
 }
 

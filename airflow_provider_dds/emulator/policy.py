@@ -17,7 +17,7 @@ RETENTION_DAYS = 7
 
 def describe_backup_policy(service: Service, params: Params) -> dict[str, Any]:
     """Describe the backup policy of an instance; numbers are text or not, as the service has them."""
-    service.instance(params.require("DBInstanceId"))
+    instance = service.instance(params.require("DBInstanceId"))
     now = service.own_clock()
     today = now // DAY * DAY + UPCOMING_HOUR
     due = utc_text(today if now < today else today + DAY)
@@ -26,7 +26,7 @@ def describe_backup_policy(service: Service, params: Params) -> dict[str, Any]:
         "PreferredBackupPeriod": _WEEK,
         "PreferredNextBackupTime": f"{due[:16]}Z",
         "BackupRetentionPeriod": str(RETENTION_DAYS),
-        "EnableBackupLog": 0,
+        "EnableBackupLog": int(instance.log_backup),
         "LogBackupRetentionPeriod": 7,
         "BackupInterval": -1,
         "HighFrequencyBackupRetention": "1",

@@ -22,6 +22,8 @@ class Readings:
     """The word in ``BackupSetStatus`` of a failed job; None: the row vanishes."""
     failed_job_set: Literal["listed", "none"] = "listed"
     """A failed job leaves a backup set with status Failed, or none."""
+    recover_gap_seconds: float = 0.0
+    """How long there were no log backups before the newest full one: a gap between two ranges to restore within."""
     uncovered_tasks: Literal["empty", "error", "listed"] = "empty"
     """DescribeBackupTasks on local-disk and standalone instances, which its page does not cover."""
     uncovered_tasks_code: Literal[

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from alibabacloud_dds20151201.client import Client
 
-    from airflow_provider_dds.api.models import BackupJob, BackupPolicy, BackupSet, DBInstance, HistoryTask
+    from airflow_provider_dds.api.models import BackupJob, BackupSet, DBInstance, HistoryTask
+    from airflow_provider_dds.api.policy import BackupPolicy, BackupStorage, RecoverRange
     from airflow_provider_dds.api.requests import ApiCalls, Listing
     from airflow_provider_dds.client.sending import Service
     from airflow_provider_dds.clock import Clock
@@ -255,6 +256,45 @@ class DdsHook(BaseHook):
     async def adescribe_backup_policy(self, db_instance_id: str) -> BackupPolicy:
         """Like :meth:`describe_backup_policy`, without blocking the event loop."""
         return await self.arun(operations.describe_backup_policy(db_instance_id))
+
+    def describe_recover_ranges(self, db_instance_id: str) -> list[RecoverRange]:
+        """Return the spans of time to any point of which an instance can be restored, the earliest first.
+
+        Asks DescribeInstanceRecoverTime, or for a sharded instance DescribeClusterRecoverTime. Between two ranges is a
+        gap; without log backups there are none. How far the newest end lies back is what a restore would lose now.
+
+        .. seealso::
+            https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-describeinstancerecovertime
+
+        :param db_instance_id: instance id.
+        :raises DdsInvalidRequestError: the service does not offer it for this kind of instance.
+        :raises DdsError: a call failed.
+        """
+        return self.run(self._of_instance(db_instance_id, operations.describe_recover_ranges))
+
+    async def adescribe_recover_ranges(self, db_instance_id: str) -> list[RecoverRange]:
+        """Like :meth:`describe_recover_ranges`, without blocking the event loop."""
+        return await self.arun(self._of_instance(db_instance_id, operations.describe_recover_ranges))
+
+    def describe_backup_storage(self, db_instance_id: str) -> list[BackupStorage]:
+        """Return what the backups of an instance take (DescribeBackupStorage): of a sharded one, one for each shard.
+
+        .. seealso::
+            https://www.alibabacloud.com/help/en/mongodb/developer-reference/api-dds-2015-12-01-describebackupstorage
+
+        :param db_instance_id: instance id; its disks must be cloud disks.
+        :raises DdsInvalidRequestError: the service does not offer it for this kind of instance.
+        :raises DdsError: a call failed.
+        """
+        return self.run(self._of_instance(db_instance_id, operations.describe_backup_storage))
+
+    async def adescribe_backup_storage(self, db_instance_id: str) -> list[BackupStorage]:
+        """Like :meth:`describe_backup_storage`, without blocking the event loop."""
+        return await self.arun(self._of_instance(db_instance_id, operations.describe_backup_storage))
+
+    def _of_instance(self, db_instance_id: str, operation: Callable[[DBInstance], ApiCalls[T]]) -> ApiCalls[T]:
+        instance = yield from operations.describe_db_instance(arguments.required_id("db_instance_id", db_instance_id))
+        return (yield from operation(instance))
 
     def describe_history_tasks(
         self,

@@ -442,6 +442,18 @@ def test_every_reading_has_a_test_here():
     assert untested == []
 
 
+def test_ranges_to_restore_within_may_have_a_gap(read, call, emu, clock, backup):
+    emu.service.instance("dds-demo-replica").log_backup = True
+    assert call("DescribeInstanceRecoverTime", **REPLICA)["RestoreRanges"] == []
+    for _ in range(2):
+        backup()
+        clock.advance(7200)
+    assert len(call("DescribeInstanceRecoverTime", **REPLICA)["RestoreRanges"]) == 1
+    read(recover_gap_seconds=600)
+    newest, oldest = call("DescribeInstanceRecoverTime", **REPLICA)["RestoreRanges"]
+    assert parse_utc(newest["RestoreBeginTime"]) - parse_utc(oldest["RestoreEndTime"]) == 600
+
+
 # --- what is said of a set --------------------------------------------------------------------------------------------
 
 

@@ -12,9 +12,11 @@ from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsConfigurationError,
+    DdsInvalidRequestError,
     DdsNotFoundError,
     DdsResponseError,
 )
+from airflow_provider_dds.hooks.dds import DdsHook
 from tests.support.runner import REPLICA
 
 KINDS = ["dds-demo-replica", "dds-demo-cluster", "dds-demo-sharded", "dds-demo-local", "dds-demo-standalone"]
@@ -189,6 +191,65 @@ def test_policy_says_when_the_next_backup_is_due(emulator, hook, now, instance_i
     assert len(policy.preferred_backup_period) == 7
     assert json.loads(json.dumps(policy.to_dict()))["preferred_next_backup_time"].endswith(":00+00:00")
     assert asyncio.run(hook.adescribe_backup_policy(instance_id)) == policy
+
+
+def test_ranges_to_restore_within_end_when_the_last_logs_were_kept(emulator, clock, hook, now):
+    for instance_id in (REPLICA, "dds-demo-cluster"):
+        assert hook.describe_recover_ranges(instance_id) == []
+        emulator.service.instance(instance_id).log_backup = True
+        assert hook.describe_recover_ranges(instance_id) == [], "logs alone restore nothing"
+        backed_up(emulator, clock, instance_id)
+        clock.advance(3600)
+        [found] = hook.describe_recover_ranges(instance_id)
+        assert timedelta(minutes=5) <= now() - found.end_time < timedelta(minutes=5, seconds=1)
+        assert timedelta(minutes=59) < now() - found.begin_time < timedelta(minutes=62)
+        assert json.loads(json.dumps(found.to_dict()))["restore_type"] == "PointInTime"
+        assert asyncio.run(hook.adescribe_recover_ranges(instance_id)) == [found]
+    assert [request.action for request in emulator.requests("DescribeClusterRecoverTime")]
+
+
+def test_gap_between_two_ranges_shows(emulator, clock, hook):
+    emulator.service.instance(REPLICA).log_backup = True
+    for _ in range(2):
+        backed_up(emulator, clock, REPLICA)
+        clock.advance(7200)
+    emulator.service.readings = Readings(recover_gap_seconds=1800)
+    first, second = hook.describe_recover_ranges(REPLICA)
+    assert second.begin_time - first.end_time == timedelta(minutes=30)
+
+
+def test_storage_is_that_of_each_shard(emulator, clock, hook):
+    assert [each.full_bytes for each in hook.describe_backup_storage(REPLICA)] == [0]
+    backed_up(emulator, clock, "dds-demo-cluster")
+    shards = hook.describe_backup_storage("dds-demo-cluster")
+    assert [each.node_id for each in shards] == ["d-demo-cluster-1", "d-demo-cluster-2"]
+    assert all(0 < each.full_bytes < each.free_bytes for each in shards)
+    assert json.loads(json.dumps(shards[0].to_dict()))["log_bytes"] == 0
+    assert asyncio.run(hook.adescribe_backup_storage("dds-demo-cluster")) == shards
+
+
+@pytest.mark.parametrize("read", [DdsHook.describe_recover_ranges, DdsHook.describe_backup_storage])
+def test_kind_that_is_not_covered_is_an_error(hook, read):
+    with pytest.raises(DdsInvalidRequestError):
+        read(hook, "dds-demo-local")
+    with pytest.raises(DdsNotFoundError):
+        read(hook, "dds-unknown")
+    with pytest.raises(DdsConfigurationError, match="db_instance_id"):
+        read(hook, None)
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "read"),
+    [
+        ("DescribeInstanceRecoverTime", {"RestoreRanges": [{"RestoreBeginTime": "soon"}]}, "describe_recover_ranges"),
+        ("DescribeInstanceRecoverTime", {"RestoreRanges": "none"}, "describe_recover_ranges"),
+        ("DescribeBackupStorage", {"FullStorageSize": "much"}, "describe_backup_storage"),
+    ],
+)
+def test_answer_of_another_shape_is_an_error(emulator, hook, action, body, read):
+    emulator.add_fault("wrong_shape", body={"RequestId": "R", **body}, action=action, times=None)
+    with pytest.raises(DdsResponseError):
+        getattr(hook, read)(REPLICA)
 
 
 def test_answer_that_is_no_policy_is_an_error(emulator, hook):

@@ -13,15 +13,18 @@ import pytest
 from airflow.cli.cli_parser import get_parser as airflow_parser
 
 from airflow_provider_dds.__main__ import make_parser as command_parser
+from airflow_provider_dds.api.models import DBInstance
 from airflow_provider_dds.api.requests import (
     create_backup,
     describe_backup_policy,
+    describe_backup_storage,
     describe_backup_tasks,
     describe_backups,
     describe_cluster_backups,
     describe_db_instance,
     describe_db_instances,
     describe_history_tasks,
+    describe_recover_ranges,
 )
 from airflow_provider_dds.client.fields import AUTH_TYPES, docs_table
 from airflow_provider_dds.client.settings import settings_from
@@ -115,6 +118,11 @@ def test_ram_policy_allows_every_operation() -> None:
         describe_db_instance("i"),
         describe_db_instances(),
         describe_history_tasks("i", from_start_time=moment, to_start_time=moment),
+        *(
+            describe_recover_ranges(DBInstance("i", "Running", instance_type=kind))
+            for kind in ("replicate", "sharding")
+        ),
+        describe_backup_storage(DBInstance("i", "Running")),
     ]
     assert allowed == {f"dds:{next(each).action}" for each in operations}
 
