@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ IF_BACKUP_RUNNING = ("wait", "adopt", "fail")
 POLL_STRATEGIES = ("progress", "exponential", "fixed")
 MOST_SECONDS = 366 * 86400.0
 """Seconds: a year. No backup, outage or spacing of polls is longer, and dates still hold what is added to them."""
+MOST_TAGS = 20
+"""Tags that the service filters by at most."""
 _NOTHING = ("", "None", "null")
 LONGEST_RETENTION = 730
 """Days that the service keeps a backup at most, unless it is kept for ever."""
@@ -50,6 +53,32 @@ def required_id(name: str, value: Any) -> str:
             f"{LONGEST_ID} of them.{_HINTS.get(name, '')}"
         )
     return clean
+
+
+def ids(name: str, values: Any) -> list[str]:
+    """Return rendered ids as clean text, each once.
+
+    :raises DdsConfigurationError: they are no list of ids, or none at all.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise DdsConfigurationError(f"{name} is {values!r}; it must be a list of ids.")
+    found = [required_id(f"{name}[{number}]", value) for number, value in enumerate(values)]
+    if not found:
+        raise DdsConfigurationError(f"{name} is empty; name one or more instances, or leave it out for all.")
+    return list(dict.fromkeys(found))
+
+
+def tags(name: str, values: Any) -> dict[str, str] | None:
+    """Return rendered tags, None for none.
+
+    :raises DdsConfigurationError: they are no tags, or more than the service takes.
+    """
+    if values is None:
+        return None
+    named = isinstance(values, Mapping) and all(isinstance(each, str) for pair in values.items() for each in pair)
+    if not named or not 0 < len(values) <= MOST_TAGS:
+        raise DdsConfigurationError(f"{name} is {values!r}; it must be a dict of 1 to {MOST_TAGS} texts.")
+    return dict(values)
 
 
 def optional_text(name: str, value: Any) -> str | None:

@@ -208,6 +208,18 @@ class DdsDeferralError(DdsError, TaskDeferralError):
     """The triggerer gave no event that can be used, and the backup was not good yet. A retry goes on."""
 
 
+class DdsAuditError(DdsError):
+    """Of the instances of an audit one or more do not hold what is asked of their backups, or are not known.
+
+    :ivar violations: ids of those that do not hold it.
+    :ivar unknown: ids of those of which that could not be found out.
+    """
+
+    outcome = "failed"
+    violations: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+
+
 class DdsBackupFailedError(DdsError, AirflowFailException):
     """The backup job, or the backup set it made, failed. The task fails without a retry."""
 

@@ -6,10 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_dds.operators.audit import DdsBackupAuditOperator
     from airflow_provider_dds.operators.create_backup import DdsCreateBackupOperator
 
-__all__ = ["DdsCreateBackupOperator"]
-_HOMES = {"DdsCreateBackupOperator": "airflow_provider_dds.operators.create_backup"}
+__all__ = ["DdsBackupAuditOperator", "DdsCreateBackupOperator"]
+_HOMES = {
+    "DdsBackupAuditOperator": "airflow_provider_dds.operators.audit",
+    "DdsCreateBackupOperator": "airflow_provider_dds.operators.create_backup",
+}
 
 
 def __getattr__(name: str) -> Any:

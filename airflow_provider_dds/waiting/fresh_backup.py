@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_dds import arguments
 from airflow_provider_dds.api.requests import describe_backup_policy
 from airflow_provider_dds.exceptions import DdsError
-from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES, Backup, BackupState
+from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES, Backup
 from airflow_provider_dds.waiting.inventory.freshness import AGE_OF, Freshness, span
 from airflow_provider_dds.waiting.inventory.listing import Inventory, read_inventory
+from airflow_provider_dds.waiting.inventory.newest import name_of, newest_fit, why_none_fits
 from airflow_provider_dds.waiting.records import read
 from airflow_provider_dds.waiting.result import Outcome
 from airflow_provider_dds.waiting.wait import Verdict, Wait
@@ -19,11 +20,6 @@ from airflow_provider_dds.waiting.wait import Verdict, Wait
 if TYPE_CHECKING:
     from airflow_provider_dds.api.models import DBInstance
     from airflow_provider_dds.api.requests import ApiCalls
-
-_DAY = 86_400.0
-_FURTHER = 31 * _DAY
-"""How much further back the backups are listed whose sizes are compared, and by the last poll, to name the newest."""
-_MOST_NAMED = 3
 
 
 @dataclass(kw_only=True)
@@ -52,7 +48,6 @@ class FreshBackupWait(Wait[Inventory]):
     listed_seconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self.listed_seconds = self._looks_back
         self._asked = Freshness(
             self.max_age,
             self.age_of,
@@ -61,6 +56,7 @@ class FreshBackupWait(Wait[Inventory]):
             self.min_size_ratio,
             self.min_days_left,
         )
+        self.listed_seconds = self._asked.looks_back
 
     def check(self) -> None:
         """Check what was stored of the wait.
@@ -92,13 +88,13 @@ class FreshBackupWait(Wait[Inventory]):
 
     def observe(self, now: float) -> ApiCalls[Inventory]:
         """Return the calls of one poll. A sharded instance is asked for anew, as its shards may change."""
-        listed = yield from self._list(self._looks_back, now)
-        if now < self.deadline or self._fresh(listed, now):
+        listed = yield from self._list(self._asked.looks_back, now)
+        if now < self.deadline or newest_fit(listed.backups, self._asked, now):
             return listed
         # What follows serves the text alone: a call that fails says nothing of the backups.
         try:
-            if self._looks_back < self.max_age + _FURTHER:
-                listed = yield from self._list(self.max_age + _FURTHER, now)
+            if self._asked.looks_back < self._asked.looks_back_further:
+                listed = yield from self._list(self._asked.looks_back_further, now)
             policy = yield from describe_backup_policy(self.db_instance_id)
         except DdsError:
             return listed
@@ -118,11 +114,13 @@ class FreshBackupWait(Wait[Inventory]):
     def judge(self, seen: Inventory, now: float) -> Verdict:
         """Return whether one of the backups that are listed is fresh enough."""
         self.seen = seen
-        if (backup := self._fresh(seen, now)) is not None:
+        if (backup := newest_fit(seen.backups, self._asked, now)) is not None:
             age = self._asked.age(backup, now) or 0.0
             self.found = {**backup.facts(), "age_seconds": round(age)}
-            return Verdict(Outcome.DONE, f"{_name(backup)} is {span(age)} old")
-        self.shown_last = "; ".join(self._none_yet(seen, now))
+            return Verdict(Outcome.DONE, f"{name_of(backup)} is {span(age)} old")
+        self.shown_last = "; ".join(
+            why_none_fits(seen.backups, self._asked, now, since=self.listed_seconds, next_due=seen.next_due)
+        )
         return Verdict(Outcome.WAIT, self.shown_last)
 
     def facts(self) -> dict[str, Any]:
@@ -158,43 +156,3 @@ class FreshBackupWait(Wait[Inventory]):
         """
         found = read(memory, {"failures": "count", "shown_last": "text"})
         self.failures, self.shown_last = found["failures"], found["shown_last"]
-
-    def _fresh(self, seen: Inventory, now: float) -> Backup | None:
-        """Return the newest backup that is what is asked for."""
-        asked = [each for each in seen.backups if self._asked.counts(each)]
-        return next((each for each in asked if self._asked.why_not(each, asked, now) is None), None)
-
-    def _none_yet(self, seen: Inventory, now: float) -> list[str]:
-        """Return in words the newest good backup, what was made since, what runs, and when the next one is due."""
-        asked = [each for each in seen.backups if self._asked.counts(each)]
-        newest = next((each for each in asked if each.good), None)
-        since = asked if newest is None else asked[: asked.index(newest)]
-        if newest is None:
-            left_out = next((each for each in seen.backups if each.good and each not in asked), None)
-            said = [f"no good backup has begun in the last {span(self.listed_seconds)}"]
-            if left_out is not None:
-                said = [f"the newest good backup, {_name(left_out)}, is left out by backup_modes or backup_methods"]
-        else:
-            said = [f"the newest good backup, {_name(newest)}, {self._asked.why_not(newest, asked, now)}"]
-        said += [f"running now: {_name(each)}" for each in since if each.state is BackupState.RUNNING][:1]
-        bad = [f"{_name(each)} {each.why_not}" for each in since if each.state is not BackupState.RUNNING]
-        if bad:
-            more = f" and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
-            said.append(f"{'since then' if newest else 'not good'}: {', '.join(bad[:_MOST_NAMED])}{more}")
-        if seen.next_due is not None:
-            said.append(f"the next automatic one is due at {seen.next_due:%Y-%m-%d %H:%M UTC}")
-        return said
-
-    @property
-    def _looks_back(self) -> float:
-        """For how many seconds before now a poll lists the backups."""
-        if self.min_size_ratio is not None:
-            return self.max_age + _FURTHER
-        return self.max_age + min(max(self.max_age, _DAY), _FURTHER)
-
-
-def _name(backup: Backup) -> str:
-    """Return a backup as the console shows it: ``5664 (Automated, 2026-01-02 03:10 UTC)``."""
-    began = backup.start_time.strftime("%Y-%m-%d %H:%M UTC") if backup.start_time else "start unknown"
-    name = backup.backup_id or f"job {backup.backup_job_id}"
-    return f"{name} ({backup.backup_mode or 'mode unknown'}, {began})"

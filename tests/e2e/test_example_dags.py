@@ -76,6 +76,19 @@ def test_example_makes_one_backup_of_each_instance_and_ends_well(
         assert not UNLISTED & {x.params["DBInstanceId"] for x in tasks}, "no call lists their running jobs"
 
 
+def test_example_that_audits_asks_for_every_instance_and_makes_no_backup(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with Emulator(speed=1000) as emulator:
+        emulator.service.start_automatic_backup("dds-demo-replica")
+        emulator.service.end_backup("dds-demo-replica")
+        connected = {**environment, "AIRFLOW_CONN_DDS_DEFAULT": emulator.connection_json()}
+        run_airflow(["dags", "test", "dds_backup_audit"], connected, tmp_path)
+        assert not emulator.requests("CreateBackup")
+        asked = emulator.requests("DescribeBackupPolicy")
+        assert sorted(request.params["DBInstanceId"] for request in asked) == sorted(ALL_KINDS)
+
+
 def test_example_that_wants_a_fresh_backup_makes_none_and_goes_on_with_one(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

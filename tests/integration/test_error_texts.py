@@ -18,6 +18,7 @@ from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsApiError,
+    DdsAuditError,
     DdsBackupFailedError,
     DdsBackupNotFoundError,
     DdsBackupOutcomeUnknownError,
@@ -39,11 +40,11 @@ from airflow_provider_dds.exceptions import (
     DdsTransportError,
 )
 from airflow_provider_dds.hooks.dds import DdsHook
-from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
+from airflow_provider_dds.operators.dds import DdsBackupAuditOperator, DdsCreateBackupOperator
 from airflow_provider_dds.sensors.dds import DdsBackupSensor
 from airflow_provider_dds.triggers.dds import DdsBackupTrigger, DdsInstanceFreeTrigger
 from tests.support.creates import in_doubt
-from tests.support.runner import REPLICA
+from tests.support.runner import REPLICA, Run
 from tests.support.versions import (
     HAS_TASK_STATE_STORE,
     TRIGGER_FAIL_REPR,
@@ -631,6 +632,19 @@ def test_trigger_that_fails(emulator, hook, sensor):
         "another one, or was killed or out of memory when the trigger began. Ask with airflow jobs check --job-type "
         "TriggererJob whether one runs, look at its log and its capacity, and install the same release of this package "
         "there. Then clear this task. Asked (request ids): DescribeBackupTasks (<id>)."
+    )
+
+
+@shows(DdsAuditError)
+def test_audit_that_finds_offenders(emulator, clock):
+    emulator.service.instance(REPLICA).log_backup = True
+    run = Run(DdsBackupAuditOperator(task_id="audit", db_instance_ids=[REPLICA, "dds-gone"], max_age=93_600), clock)
+    assert text_of(DdsAuditError, run.once) == (
+        "1 of 2 instances do not hold what is asked of their backups: dds-demo-replica (no good backup has begun in "
+        "the last 32d 02h; the next automatic one is due at 2027-01-15 18:00 UTC). Of 1 of 2 instances it could not be "
+        "found out: dds-gone (DescribeDBInstanceAttribute for dds-gone failed with InvalidDBInstanceId.NotFound (HTTP "
+        "404): The specified DB instance is not found. Check the instance id, and that the connection's region and "
+        "account are those of the instance. Request id: <id>)."
     )
 
 

@@ -14,6 +14,7 @@ from airflow_provider_dds.compat import TaskDeferralError
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
     DdsApiError,
+    DdsAuditError,
     DdsBackupFailedError,
     DdsBackupNotFoundError,
     DdsBackupOutcomeUnknownError,
@@ -54,6 +55,7 @@ BASES = {
     DdsSupersededError: (DdsError,),
     DdsEndedInDoubtError: (DdsError, AirflowFailException),
     DdsDeferralError: (DdsError, TaskDeferralError),
+    DdsAuditError: (DdsError,),
     DdsBackupFailedError: (DdsError, AirflowFailException),
     DdsBackupNotFoundError: (DdsError, AirflowFailException),
     DdsTimeoutError: (DdsError, AirflowFailException),

@@ -53,6 +53,7 @@ DECISIONS = {
     DdsBackupOutcomeUnknownError: (DEFAULT, None),
     exceptions.DdsSupersededError: (DEFAULT, None),
     exceptions.DdsDeferralError: (DEFAULT, None),
+    exceptions.DdsAuditError: (DEFAULT, None),
     # AirflowFailException: Airflow fails these at once and asks no policy
     exceptions.DdsRecordError: (DEFAULT, None),
     exceptions.DdsEndedInDoubtError: (DEFAULT, None),

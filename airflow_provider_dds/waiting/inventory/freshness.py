@@ -20,6 +20,8 @@ AGE_OF = ("data", "end")
 MOST_COMPARED = 7
 """How many backups a size is compared with at most."""
 _DAY = 86_400.0
+FURTHER = 31 * _DAY
+"""How much further back the backups are listed whose sizes are compared, and to name the newest one."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ class Freshness:
     backup_methods: Collection[str] | None = None
     min_size_ratio: float | None = None
     min_days_left: float = 0.0
+
+    @property
+    def looks_back(self) -> float:
+        """For how many seconds before now backups have to be listed to tell."""
+        if self.min_size_ratio is not None:
+            return self.max_age + FURTHER
+        return self.max_age + min(max(self.max_age, _DAY), FURTHER)
+
+    @property
+    def looks_back_further(self) -> float:
+        """For how many seconds before now they are listed to name the newest one, where none is what is asked for."""
+        return self.max_age + FURTHER
 
     def counts(self, backup: Backup) -> bool:
         """Whether a backup is one of those that are asked for, good or not. A job without a set has no method yet."""
