@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import redirect_stdout
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_dds.cli.connections import hook_of
 from airflow_provider_dds.cli.output import print_rows
+from airflow_provider_dds.cli.spans import span_in
 from airflow_provider_dds.exceptions import DdsConfigurationError, DdsError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_provider_dds.waiting.inventory.backup import Backup
 
 GOOD, NONE_GOOD, NOT_KNOWN = 0, 1, 2
-_SPAN = re.compile(r"(\d{1,6})([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def run(args: argparse.Namespace) -> NoReturn:
@@ -48,8 +46,8 @@ def moment(since: str, now: datetime) -> datetime:
     :raises DdsConfigurationError: it is neither.
     """
     try:
-        if span := _SPAN.fullmatch(since.strip()):
-            return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        if span := span_in(since):
+            return now - span
         found = datetime.fromisoformat(since.strip().replace("Z", "+00:00"))
     except (ValueError, OverflowError):
         found = datetime.min

@@ -39,6 +39,37 @@ COMMANDS = (
             "1 if none is, 2 if that could not be found out."
         ),
     ),
+    ActionCommand(
+        name="audit",
+        func=lazy_load_command("airflow_provider_dds.cli.audit.run"),
+        args=(
+            Arg(
+                ("db_instance_ids",),
+                help="instance ids; none: those with the tags, or all of the region",
+                nargs="*",
+                metavar="INSTANCE",
+            ),
+            Arg(
+                ("--tag",),
+                help="only instances with this tag, such as env=prod; may be given again",
+                action="append",
+                default=[],
+            ),
+            Arg(
+                ("--max-age",), help="greatest age of the newest good backup, such as 26h (default: 26h)", default="26h"
+            ),
+            Arg(("--max-recovery-lag",), help="what a restore may lose at most, such as 15m"),
+            Arg(("--require-log-backup",), help="logs have to be backed up", action="store_true"),
+            Arg(("--min-retention-days",), help="days that backups are kept at the least", type=float),
+            *_CONNECTION,
+            _OUTPUT,
+        ),
+        help="Tell which instances have no good backup that is new enough",
+        description=(
+            "Audit the backups of many instances. Exit status: 0 if all hold what is asked, 1 if one does not, 2 if of "
+            "one that could not be found out."
+        ),
+    ),
 )
 
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dds import arguments
-from airflow_provider_dds.api.errors import is_transient
 from airflow_provider_dds.exceptions import DdsAuditError, DdsConfigurationError, DdsError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
 from airflow_provider_dds.tasks import DdsTask
-from airflow_provider_dds.waiting.inventory.audit import Audit, AuditRow, judge, observe, unread
+from airflow_provider_dds.waiting.inventory.audit import Audit, AuditRow, audit_all, instances_to_audit
 from airflow_provider_dds.waiting.inventory.backup import BACKUP_MODES
 from airflow_provider_dds.waiting.inventory.freshness import AGE_OF, Freshness
 from airflow_provider_dds.waiting.inventory.table import failure_of, table_of
@@ -24,13 +23,9 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dds.api.models import DBInstance
-
 AUDIT_XCOM = "audit"
 """Where the rows are left, also by a task that fails."""
 ON_VIOLATION = ("fail", "report")
-MOST_UNANSWERED = 5
-"""After so many instances in a row without an answer no further one is asked: each would wait for its retries, too."""
 
 
 class DdsBackupAuditOperator(DdsTask, BaseOperator):
@@ -148,44 +143,19 @@ class DdsBackupAuditOperator(DdsTask, BaseOperator):
         raise violated
 
     def _audit(self) -> Iterator[AuditRow]:
-        hook, denied, unanswered = self.hook, set[str](), 0
+        hook = self.hook
         asked = Audit(
             Freshness(self.max_age, self.age_of, self.backup_modes),
             self.max_recovery_lag,
             self.require_log_backup,
             self.min_retention_days,
         )
-        for db_instance_id, instance in self._instances(hook).items():
-            if unanswered >= MOST_UNANSWERED:
-                yield unread(db_instance_id, f"not asked, as the {unanswered} before it gave no answer")
-                continue
-            now = self.clock.now()
-            try:
-                found = hook.run(observe(db_instance_id, asked, now, denied, instance))
-            except DdsConfigurationError:
-                raise
-            except DdsError as error:
-                unanswered = unanswered + 1 if is_transient(error) else 0
-                yield unread(db_instance_id, str(error))
-            else:
-                unanswered = 0
-                yield judge(found, asked, now)
+        return audit_all(hook.run, instances_to_audit(hook.run, *self._choice()), asked, self.clock.now)
 
     def _check_choice(self) -> None:
         if self.db_instance_ids is not None and self.tags is not None:
             raise DdsConfigurationError("db_instance_ids and tags are both given; leave one of them out.")
 
-    def _instances(self, hook: DdsHook) -> dict[str, DBInstance | None]:
-        """Return the instances by their ids; a row of a listing tells all that is needed of one without shards."""
-        if self.db_instance_ids is not None:
-            return dict.fromkeys(arguments.ids("db_instance_ids", self.db_instance_ids))
-        tags = arguments.tags("tags", self.tags)
-        listed = hook.describe_db_instances(tags=tags)
-        found = {each.db_instance_id: None if each.is_sharded else each for each in listed}
-        if not found:
-            which = f"has the tags {tags}" if tags else "is in the region"
-            raise DdsConfigurationError(
-                f"There is nothing to audit: no instance {which}. Check tags, the region and the account of the "
-                "connection."
-            )
-        return found
+    def _choice(self) -> tuple[list[str] | None, dict[str, str] | None]:
+        ids = self.db_instance_ids
+        return None if ids is None else arguments.ids("db_instance_ids", ids), arguments.tags("tags", self.tags)

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_dds.__main__ import main
 from airflow_provider_dds.cli.backups import moment
+from airflow_provider_dds.clock import Clock
 from airflow_provider_dds.exceptions import DdsConfigurationError
 from tests.support.runner import REPLICA
 
@@ -136,3 +137,70 @@ def test_span_or_time(since, means):
 def test_anything_else_is_refused(since):
     with pytest.raises(DdsConfigurationError, match="--since is "):
         moment(since, NOW)
+
+
+# --- audit ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audit(dds, clock, monkeypatch):
+    """Run the audit at the emulator's time."""
+    monkeypatch.setattr("airflow_provider_dds.hooks.dds.DdsHook.clock", Clock(now=clock))
+    return lambda *arguments: dds("audit", *arguments)
+
+
+def test_audit_of_instances_that_hold(emulator, clock, audit):
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    status, printed, said = audit(REPLICA, "-o", "json")
+    [row] = json.loads(printed)
+    assert (status, row["db_instance_id"], row["ok"], row["retention_days"]) == (0, REPLICA, True, 7)
+    assert "do not hold" not in said
+
+
+def test_audit_of_a_region_names_what_does_not_hold(emulator, clock, audit):
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    status, printed, said = audit()
+    head, _, *lines = [line for line in printed.split("\n") if line.strip()]
+    assert [name.strip() for name in head.split("|")][:3] == ["instance", "ok", "age"]
+    assert [line.split("|")[1].strip() for line in lines] == ["NO", "NO", "NO", "NO", "yes"]
+    assert status == 1
+    assert "4 of 5 instances do not hold" in said
+
+
+def test_audit_by_tags_with_all_that_can_be_asked(emulator, clock, audit):
+    emulator.service.instance(REPLICA).tags = {"env": "prod", "team": "a=b"}
+    emulator.service.start_automatic_backup(REPLICA)
+    clock.advance(400)
+    asked = ["--max-age", "5m", "--max-recovery-lag", "15m", "--require-log-backup", "--min-retention-days", "30"]
+    status, printed, _ = audit("--tag", "env=prod", "--tag", "team=a=b", *asked, "-o", "json")
+    [row] = json.loads(printed)
+    assert (status, len(row["reasons"])) == (1, 4)
+
+
+def test_audit_that_cannot_read_an_instance_does_not_know(audit):
+    status, printed, said = audit("dds-nowhere", "-o", "json")
+    assert (status, [row["ok"] for row in json.loads(printed)]) == (2, [None])
+    assert "could not be found out: dds-nowhere" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--max-age", "26"], "--max-age is '26'. Give a span such as 24h, 7d or 90m"),
+        (["--max-age", "0h"], "--max-age is '0h'"),
+        (["--max-age", "9999d"], "--max-age is"),
+        (["--max-recovery-lag", "soon"], "--max-recovery-lag is 'soon'"),
+        (["--min-retention-days", "-1"], "--min-retention-days is -1"),
+        (["--tag", "prod"], "--tag is 'prod'. Give a tag such as env=prod"),
+        (["--tag", "=prod"], "--tag is '=prod'"),
+        ([REPLICA, "--tag", "env=prod"], "both given"),
+        (["--tag", "env=none"], "nothing to audit"),
+        ([" "], "INSTANCE"),
+    ],
+)
+def test_audit_that_is_asked_nonsense(audit, arguments, said):
+    status, printed, error = audit(*arguments)
+    assert (status, printed) == (2, "")
+    assert said in error

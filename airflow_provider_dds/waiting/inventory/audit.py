@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from airflow_provider_dds.api.errors import is_transient
 from airflow_provider_dds.api.models import Layout, Model
 from airflow_provider_dds.api.policy import RecoverRange
-from airflow_provider_dds.api.requests import describe_backup_policy, describe_backup_storage, describe_recover_ranges
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError
+from airflow_provider_dds.api.requests import (
+    collect,
+    describe_backup_policy,
+    describe_backup_storage,
+    describe_db_instances,
+    describe_recover_ranges,
+)
+from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsConfigurationError, DdsError
 from airflow_provider_dds.waiting.inventory.backup import BackupState
 from airflow_provider_dds.waiting.inventory.freshness import span
 from airflow_provider_dds.waiting.inventory.listing import read_inventory
@@ -23,7 +30,7 @@ from airflow_provider_dds.waiting.inventory.newest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from airflow_provider_dds.api.models import DBInstance
     from airflow_provider_dds.api.policy import BackupPolicy, BackupStorage
@@ -32,6 +39,9 @@ if TYPE_CHECKING:
     from airflow_provider_dds.waiting.inventory.listing import Inventory
 
 T = TypeVar("T")
+Run: TypeAlias = "Callable[[ApiCalls[Any]], Any]"
+MOST_UNANSWERED = 5
+"""After so many instances in a row without an answer no further one is asked: each would wait for its retries, too."""
 FOR_EVER = -1
 """Days of a retention that never ends."""
 
@@ -99,6 +109,55 @@ class AuditRow(Model):
     log_bytes: int | None = None
     free_bytes: int | None = None
     next_due: datetime | None = None
+
+
+def instances_to_audit(
+    run: Run, db_instance_ids: Iterable[str] | None, tags: Mapping[str, str] | None
+) -> dict[str, DBInstance | None]:
+    """Return the instances by their ids; a row of a listing tells all that is needed of one without shards.
+
+    :param run: ``hook.run``.
+    :param db_instance_ids: the instances; None: those with the tags, or without tags all of the region.
+    :raises DdsConfigurationError: there are none.
+    """
+    if db_instance_ids is not None:
+        return dict.fromkeys(db_instance_ids)
+    listed, _ = run(collect(describe_db_instances(tags=tags)))
+    if not listed:
+        which = f"has the tags {dict(tags)}" if tags else "is in the region"
+        raise DdsConfigurationError(
+            f"There is nothing to audit: no instance {which}. Check tags, the region and the account of the connection."
+        )
+    return {each.db_instance_id: None if each.is_sharded else each for each in listed}
+
+
+def audit_all(
+    run: Run, instances: Mapping[str, DBInstance | None], asked: Audit, clock: Callable[[], float]
+) -> Iterator[AuditRow]:
+    """Audit instances one after the other, and give a row for each.
+
+    :param run: ``hook.run``.
+    :param instances: by their ids; None where nothing is known of one.
+    :param clock: gives epoch seconds.
+    :raises DdsConfigurationError: the connection is wrong.
+    """
+    denied: set[str] = set()
+    unanswered = 0
+    for db_instance_id, instance in instances.items():
+        if unanswered >= MOST_UNANSWERED:
+            yield unread(db_instance_id, f"not asked, as the {unanswered} before it gave no answer")
+            continue
+        now = clock()
+        try:
+            found = run(observe(db_instance_id, asked, now, denied, instance))
+        except DdsConfigurationError:
+            raise
+        except DdsError as error:
+            unanswered = unanswered + 1 if is_transient(error) else 0
+            yield unread(db_instance_id, str(error))
+        else:
+            unanswered = 0
+            yield judge(found, asked, now)
 
 
 def observe(
