@@ -32,6 +32,26 @@ def task_state_store(context: Context) -> Any:
     return context.get("task_state_store")
 
 
+def stats() -> Any:
+    """Return Airflow's metrics: on an event loop those of the triggerer, elsewhere those of the task's process.
+
+    Airflow 3.2 and later has two, of which each process sets up its own; before that there is one.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _stats("airflow.sdk.observability.stats")
+    return _stats("airflow.observability.stats")
+
+
+@lru_cache
+def _stats(place: str) -> Any:
+    try:
+        return import_module(place)
+    except ImportError:
+        return import_module("airflow.stats").Stats
+
+
 def retry_policies() -> Any:
     """Return the module of retry policies (Airflow 3.3 and later), None where there is none."""
     try:

@@ -8,6 +8,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from airflow_provider_dds import metrics
 from airflow_provider_dds.api.requests import Kind
 from airflow_provider_dds.client import sending
 from airflow_provider_dds.client.driver import Step, Steps
@@ -16,7 +17,7 @@ from airflow_provider_dds.client.retries import Retries
 from airflow_provider_dds.client.sending import Service, service_for
 from airflow_provider_dds.client.threads import in_thread
 from airflow_provider_dds.compat import amask_secrets, mask_secrets, masker_on
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError
+from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError, DdsThrottledError
 from airflow_provider_dds.masking import forms_of_all
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class Calls:
                     return (yield from self._send(service, request, deadline))
                 except DdsError as error:
                     failed = error
+                if isinstance(failed, DdsThrottledError):
+                    metrics.throttled(service.settings.region_id)
                 retries = retries or Retries(request, service.limiter, self.clock.monotonic, begun, deadline)
                 pause = retries.pause_after(failed)
                 yield from Step(partial(self.clock.sleep, pause), partial(self.clock.asleep, pause))

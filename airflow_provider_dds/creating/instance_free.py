@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dds.creating.backup import CreatePolicy, Observation, Step, conclude, failed, poll
 from airflow_provider_dds.creating.record import CreateRecord, RecordError
@@ -30,6 +30,7 @@ class InstanceFreeWait(Wait[Observation]):
     :ivar step: what followed from the last poll.
     """
 
+    kind: ClassVar[str] = "instance_free"
     db_instance_id: str
     record: dict[str, Any]
     wait: float = 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dds import arguments
+from airflow_provider_dds import arguments, metrics
 from airflow_provider_dds.exceptions import DdsAuditError, DdsConfigurationError, DdsError
 from airflow_provider_dds.hooks.dds import DdsHook
 from airflow_provider_dds.retry_policy import bring_default_retry_policy
@@ -120,7 +120,7 @@ class DdsBackupAuditOperator(DdsTask, BaseOperator):
         """
         try:
             self._check_choice()
-            rows = sorted(self._audit(), key=lambda row: {False: 0, None: 1, True: 2}[row.ok])
+            rows = sorted(map(self._measured, self._audit()), key=lambda row: {False: 0, None: 1, True: 2}[row.ok])
         except DdsError as error:
             self._tell_failure(context, error)
             raise
@@ -151,6 +151,11 @@ class DdsBackupAuditOperator(DdsTask, BaseOperator):
             self.min_retention_days,
         )
         return audit_all(hook.run, instances_to_audit(hook.run, *self._choice()), asked, self.clock.now)
+
+    def _measured(self, row: AuditRow) -> AuditRow:
+        if row.newest_good:
+            metrics.good_backup(row.newest_good, row.region_id, self.clock.now())
+        return row
 
     def _check_choice(self) -> None:
         if self.db_instance_ids is not None and self.tags is not None:

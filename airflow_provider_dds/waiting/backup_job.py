@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dds.api.models import backup_facts
 from airflow_provider_dds.waiting.backup.listings import Target
@@ -37,6 +37,7 @@ class BackupJobWait(Wait[Observation]):
     :ivar last: the last poll.
     """
 
+    kind: ClassVar[str] = "backup_job"
     db_instance_id: str
     backup_job_id: str
     confirm_backup_set: bool = True

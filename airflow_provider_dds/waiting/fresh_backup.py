@@ -34,6 +34,7 @@ class FreshBackupWait(Wait[Inventory]):
     :ivar min_days_left: days that it will be kept at the least.
     """
 
+    kind: ClassVar[str] = "fresh_backup"
     good: ClassVar[str] = "there"
     db_instance_id: str
     max_age: float

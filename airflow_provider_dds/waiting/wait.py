@@ -47,6 +47,7 @@ class Verdict:
 class Wait(ABC, Generic[Seen]):
     """A wait for something that polls can see. Its constructor's arguments are plain JSON.
 
+    :cvar kind: what is waited for, in a word: a tag of metrics.
     :cvar good: what the name is when the wait ends well.
     :ivar started_at: epoch seconds at which the wait began.
     :ivar deadline: epoch seconds at which it ends.
@@ -60,6 +61,7 @@ class Wait(ABC, Generic[Seen]):
     :ivar last_line: the last poll in words, once the wait is over.
     """
 
+    kind: ClassVar[str] = ""
     good: ClassVar[str] = "good"
     started_at: float
     deadline: float

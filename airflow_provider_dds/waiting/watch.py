@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_dds import metrics
 from airflow_provider_dds.exceptions import DdsError, DdsTransportError
 from airflow_provider_dds.waiting.result import Outcome
 
@@ -88,9 +89,15 @@ async def watch(
 def _end_or_go_on(wait: Wait[Any], verdict: Verdict, clock: Clock, log: Any) -> Result | None:
     """Return the result, or None where the wait goes on, which the log then says."""
     now = clock.now()
+    region_id = wait.instance.region_id if wait.instance else None
+    metrics.polled(wait.kind, verdict.outcome.value, region_id)
     if verdict.outcome is not Outcome.WAIT:
+        metrics.waited(wait.kind, verdict.outcome.value, region_id, now - wait.started_at)
         wait.last_line = wait.line(verdict, now, None)
-        return wait.result(verdict, now)
+        result = wait.result(verdict, now)
+        if result.backup:
+            metrics.good_backup(result.backup, region_id, now)
+        return result
     wait.next_in = wait.next_wait(now, clock.random())
     wait.report(log, verdict, now)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,26 @@ def example_dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def box(example_dags: Path) -> Iterator[AirflowBox]:
+def metrics_heard() -> Iterator[socket.socket]:
+    """The socket that all components of the shared Airflow send their metrics to."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard:
+        heard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
+        heard.bind(("127.0.0.1", 0))
+        heard.setblocking(False)
+        yield heard
+
+
+@pytest.fixture(scope="session")
+def box(example_dags: Path, metrics_heard: socket.socket) -> Iterator[AirflowBox]:
     """Scheduler, triggerer, DAG processor, API server and emulator; a backup takes 10 seconds."""
-    with AirflowBox([example_dags, TESTED_DAGS], speed=30, options=PLUGINS) as airflow:
+    metrics = {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(metrics_heard.getsockname()[1]),
+        "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+        "AIRFLOW__METRICS__METRICS_ALLOW_LIST": "dds",
+    }
+    with AirflowBox([example_dags, TESTED_DAGS], speed=30, options={**PLUGINS, **metrics}) as airflow:
         RUNNING.append(airflow)
         try:
             yield airflow

@@ -90,7 +90,7 @@ def test_row_has_all_that_is_known_as_plain_json() -> None:
     told = json.loads(json.dumps(row.to_dict()))
     assert told.pop("newest_good")["backup_id"] == "s-1"
     assert told == {
-        "db_instance_id": "dds-1", "ok": True, "reasons": [], "age_seconds": 5 * HOUR,
+        "db_instance_id": "dds-1", "ok": True, "reasons": [], "region_id": None, "age_seconds": 5 * HOUR,
         "failed_since": ["s-2 (Automated, 2026-01-02 09:00 UTC) failed"], "recovery_lag_seconds": 360.0,
         "recovery_gaps": [
             {"begin_time": "2026-01-02T03:00:00+00:00", "end_time": "2026-01-02T04:00:00+00:00", "restore_type": None}

@@ -82,6 +82,7 @@ class AuditRow(Model):
 
     :ivar ok: whether all holds that is asked for; None where that could not be found out.
     :ivar reasons: what does not hold, or could not be read.
+    :ivar region_id: its region.
     :ivar age_seconds: age of the newest good backup.
     :ivar newest_good: its facts, as :class:`~airflow_provider_dds.sensors.dds.DdsBackupSensor` returns them.
     :ivar failed_since: backups after it that failed, or are not whole.
@@ -98,6 +99,7 @@ class AuditRow(Model):
     db_instance_id: str
     ok: bool | None
     reasons: tuple[str, ...] = ()
+    region_id: str | None = None
     age_seconds: float | None = None
     newest_good: dict[str, Any] | None = None
     failed_since: tuple[str, ...] = ()
@@ -222,6 +224,7 @@ def judge(found: Findings, asked: Audit, now: float) -> AuditRow:
         found.inventory.instance.db_instance_id,
         ok=False if wrong else None if unknown else True,
         reasons=(*wrong, *unknown),
+        region_id=found.inventory.instance.region_id or None,
         age_seconds=None if age is None else float(round(age)),
         newest_good=newest.facts() if newest else None,
         failed_since=tuple(f"{name_of(each)} {each.why_not}" for each in bad),
