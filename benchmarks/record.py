@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ("imports", "poll", "ten_thousand", "polite", "isolation", "looks", "gates")
+ORDER = ("imports", "poll", "ten_thousand", "polite", "audit", "isolation", "looks", "gates")
 """The order to run and show benchmarks in; others follow."""
 PACKAGES = {
     "Airflow": "apache-airflow",
