@@ -10,8 +10,10 @@ from airflow_provider_dds.hooks.dds import DdsHook
 if TYPE_CHECKING:
     import argparse
 
+    from airflow_provider_dds.client.sending import Service
 
-def hook_of(args: argparse.Namespace) -> DdsHook:
+
+def hook_of(args: argparse.Namespace) -> _HookOfCommand:
     """Return the hook for the connection that a command line names.
 
     :param args: the command line.
@@ -24,7 +26,18 @@ class _HookOfCommand(DdsHook):
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Any:
+        """Return a connection from wherever Airflow keeps one.
+
+        :param conn_id: its id.
+        """
         os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")  # as Airflow's commands do
         from airflow.models.connection import Connection
 
         return Connection.get_connection_from_secrets(conn_id)
+
+    def service(self) -> Service:
+        """Return what the calls go over.
+
+        :raises DdsError: the connection cannot be read, or is wrong.
+        """
+        return self._service()

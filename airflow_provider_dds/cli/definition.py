@@ -21,6 +21,20 @@ _OUTPUT = Arg(
 
 COMMANDS = (
     ActionCommand(
+        name="doctor",
+        func=lazy_load_command("airflow_provider_dds.cli.doctor.run"),
+        args=(
+            Arg(("--instance",), help="instance that permissions are tried at (default: the first of the region)"),
+            *_CONNECTION,
+            _OUTPUT,
+        ),
+        help="Look whether a connection works, and what its key may do",
+        description=(
+            "Look whether a connection works, and what its key may do, by calls that change nothing. Exit status: 0 if "
+            "all is well, 1 if there is a problem, 2 if the connection is of no use."
+        ),
+    ),
+    ActionCommand(
         name="backups",
         func=lazy_load_command("airflow_provider_dds.cli.backups.run"),
         args=(

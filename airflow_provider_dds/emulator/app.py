@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -72,6 +73,7 @@ class RpcEndpoint:
             response = _error_answer(error, request, request_id)
         if not isinstance(response, ConnectionReset):
             recorder.note(request_id, status=response.status_code)
+            response.headers["date"] = formatdate(self._box.service.own_clock(), usegmt=True)
         recorder.log(request_id)
         return response
 

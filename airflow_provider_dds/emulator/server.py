@@ -109,6 +109,7 @@ class ServerThread:
             loop="asyncio",
             log_config=None,
             server_header=False,
+            date_header=False,  # it tells the service's time, which need not be this machine's
             timeout_keep_alive=60,
             **options,
         )

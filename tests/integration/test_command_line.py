@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import pytest
 
@@ -204,3 +206,124 @@ def test_audit_that_is_asked_nonsense(audit, arguments, said):
     status, printed, error = audit(*arguments)
     assert (status, printed) == (2, "")
     assert said in error
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doctor(dds, clock, monkeypatch):
+    """Run the doctor at the emulator's time; gives its status and its lines by what they check."""
+    monkeypatch.setattr("airflow_provider_dds.hooks.dds.DdsHook.clock", Clock(now=clock))
+    monkeypatch.setattr("airflow_provider_dds.cli.doctor.time", SimpleNamespace(time=clock, monotonic=time.monotonic))
+
+    def run(*arguments):
+        status, printed, _ = dds("doctor", *arguments, "-o", "json")
+        return status, {line["check"]: (line["result"], line["detail"]) for line in json.loads(printed)}
+
+    return run
+
+
+SENSOR = "wait for a backup: DdsBackupSensor, DdsFreshBackupSensor, backups"
+OPERATOR = "make a backup: DdsCreateBackupOperator"
+
+
+def test_doctor_of_a_connection_that_works(emulator, doctor):
+    status, lines = doctor()
+    assert status == 0
+    assert lines["endpoint"] == ("ok", f"http://127.0.0.1:{emulator.port}, region cn-hangzhou, network public")
+    assert lines["clock"][1].startswith("the service's clock is this machine's, to about a second; round trip ")
+    assert lines["instance"] == ("ok", "dds-demo-replica is Running, replica_set")
+    assert lines[SENSOR] == ("ok", "all that it needs is allowed")
+    assert lines[OPERATOR] == ("untried", "nothing is missing of what was tried; dds:CreateBackup is not tried")
+    assert {result for check, (result, _) in lines.items() if check.startswith("optional")} == {"ok"}
+    assert not emulator.requests("CreateBackup")
+
+
+@pytest.mark.parametrize(
+    "instance_id", ["dds-demo-cluster", "dds-demo-sharded", "dds-demo-local", "dds-demo-standalone"]
+)
+def test_doctor_tries_what_fits_the_instance(emulator, doctor, instance_id):
+    status, lines = doctor("--instance", instance_id)
+    assert (status, lines[SENSOR][0]) == (0, "ok")
+    assert bool(emulator.requests("DescribeClusterBackups")) == (
+        instance_id in ("dds-demo-cluster", "dds-demo-sharded")
+    )
+
+
+def test_doctor_names_what_the_key_may_not_do(emulator, doctor):
+    for action in ("DescribeBackups", "DescribeHistoryTasks"):
+        emulator.add_fault("error", status=403, code="Forbidden.RAM", action=action, times=None)
+    status, lines = doctor()
+    assert status == 1
+    assert lines[SENSOR] == ("PROBLEM", "missing: dds:DescribeBackups")
+    assert lines[OPERATOR] == ("PROBLEM", "missing: dds:DescribeBackups")
+    assert lines["optional: DescribeHistoryTasks"][0] == "note"
+    assert lines["optional: DescribeBackupPolicy"][0] == "ok"
+
+
+def test_doctor_of_an_account_without_instances_says_what_it_could_not_try(emulator, doctor):
+    emulator.service.instances.clear()
+    status, lines = doctor()
+    assert (status, lines["instance"][0], lines[SENSOR][0]) == (0, "untried", "untried")
+
+
+def test_doctor_that_may_not_list_instances_wants_one_named(emulator, doctor):
+    emulator.add_fault("error", status=403, code="Forbidden.RAM", action="DescribeDBInstances", times=None)
+    assert "name one with --instance" in doctor()[1]["instance"][1]
+    assert doctor("--instance", REPLICA)[1][SENSOR][0] == "ok"
+
+
+def test_doctor_with_an_instance_that_is_not_there(doctor):
+    status, lines = doctor("--instance", "dds-nowhere")
+    assert (status, lines["instance"][0]) == (1, "PROBLEM")
+    assert "Check the instance id" in lines["instance"][1]
+
+
+@pytest.mark.parametrize(
+    ("skew", "status", "result", "said"),
+    [
+        (30, 0, "ok", "is this machine's"),
+        (300, 0, "note", "300 s ahead of this machine's; up to 900 s do no harm"),
+        (-300, 0, "note", "300 s behind this machine's"),
+        (2000, 2, "PROBLEM", "2000 s ahead of this machine's; beyond 900 s it refuses calls. Set the clock"),
+    ],
+)
+def test_doctor_reads_the_clocks(emulator, doctor, skew, status, result, said):
+    emulator.service.skew = skew
+    ended, lines = doctor()
+    assert (ended, lines["clock"][0]) == (status, result)
+    assert said in lines["clock"][1]
+
+
+def test_doctor_of_a_wrong_key_says_so_and_tries_nothing_more(emulator, doctor):
+    emulator.add_fault("error", status=404, code="InvalidAccessKeyId.NotFound", times=None)
+    status, lines = doctor()
+    assert (status, lines["signed call"][0]) == (2, "PROBLEM")
+    assert SENSOR not in lines
+
+
+def test_doctor_keeps_what_it_saw_before_an_error(doctor, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:9")
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps({
+        "conn_type": "dds", "login": "LTAI5t1234567890", "password": "no-such-secret", "host": "http://mongodb.test",
+        "extra": {"region_id": "cn-hangzhou", "allow_http": True},
+    }))  # fmt: skip
+    status, lines = doctor()
+    assert status == 2
+    assert lines["endpoint"][0] == "ok"
+    assert "HTTP_PROXY" in lines["connection"][1]
+
+
+def test_doctor_shows_no_secret(emulator, dds, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://somebody:proxy-password@127.0.0.1:9")
+    monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps({
+        "conn_type": "dds", "login": "LTAI5t1234567890", "password": "no-such-secret", "host": "http://mongodb.test",
+        "extra": {"region_id": "cn-hangzhou", "allow_http": True, "security_token": "no-such-token"},
+    }))  # fmt: skip
+    status, printed, said = dds("doctor")
+    assert status == 2
+    assert "127.0.0.1:9, by the environment" in printed
+    assert "LTAI...7890, with a security token" in printed
+    for secret in ("no-such-secret", "no-such-token", "proxy-password", "somebody", "LTAI5t1234567890"):
+        assert secret not in printed + said

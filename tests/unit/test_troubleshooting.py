@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_dds import exceptions
+from airflow_provider_dds.__main__ import main
 from airflow_provider_dds.api.errors import TABLE, Repeat, repeat_for, rule_for
 from airflow_provider_dds.client.retries import ATTEMPTS, RETRY_SECONDS
 from airflow_provider_dds.creating.evidence import RECONCILE_GRACE
@@ -141,13 +143,19 @@ def test_links_on_the_page_lead_to_its_headings():
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
 
 
-def test_script_that_shows_what_the_service_knows_runs(monkeypatch, capsys):
-    [script] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+def test_commands_that_show_what_the_service_knows_run(monkeypatch, capfd):
+    [console] = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    commands = [shlex.split(line, comments=True) for line in console.splitlines()]
     with Emulator(speed=100_000) as emulator:
         monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", emulator.connection_json())
+        monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")  # which the commands set, in processes of their own
         emulator.service.start_automatic_backup("dds-demo-replica")
-        exec(compile(re.sub(r'"dds-bp\w+"', '"dds-demo-replica"', script), "script", "exec"), {})
-    printed = capsys.readouterr().out
-    assert "DBInstance(db_instance_id='dds-demo-replica'" in printed
-    for action in ("DescribeDBInstanceAttribute", "DescribeBackupTasks", "DescribeBackups", "DescribeHistoryTasks"):
-        assert emulator.calls(action) == 1
+        emulator.service.end_backup("dds-demo-replica")
+        for prompt, airflow, dds, *arguments in commands:
+            assert (prompt, airflow, dds) == ("$", "airflow", "dds")
+            with pytest.raises(SystemExit) as end:
+                main(["dds-demo-replica" if each.startswith("dds-bp") else each for each in arguments])
+            assert end.value.code == 0
+    printed = capfd.readouterr().out
+    assert "why not" in printed
+    assert "dds-demo-replica is Running, replica_set" in printed
