@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError, DdsResponseError, DdsTransportError
+from airflow_provider_dds.exceptions import (
+    DdsAccessDeniedError,
+    DdsError,
+    DdsResponseError,
+    DdsServiceError,
+    DdsThrottledError,
+    DdsTransportError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,13 +73,20 @@ class Seen(str, Enum):
     UNTRIED = "not tried"
 
 
+_NOT_CHECKED = (DdsTransportError, DdsResponseError, DdsThrottledError, DdsServiceError)
+
+
 def seen_of(error: DdsError | None) -> Seen:
-    """Return what a call showed of its permission: any answer but a denial comes from behind the check of it."""
+    """Return what a call showed of its permission.
+
+    :param error: how the call ended, None if well. A refusal of what was asked for comes from behind the check of the
+        permission; throttling and errors of the service can come from before it.
+    """
     if error is None:
         return Seen.ALLOWED
     if isinstance(error, DdsAccessDeniedError):
         return Seen.DENIED
-    return Seen.UNKNOWN if isinstance(error, (DdsTransportError, DdsResponseError)) else Seen.ALLOWED
+    return Seen.UNKNOWN if isinstance(error, _NOT_CHECKED) else Seen.ALLOWED
 
 
 def ranges_action(*, sharded: bool) -> str:
