@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.cli.cli_parser import get_parser as airflow_parser
+from alibabacloud_dds20151201.client import Client
+from alibabacloud_dds20151201.models import ModifyBackupExpireTimeRequest
 
 from airflow_provider_dds.__main__ import make_parser as command_parser
 from airflow_provider_dds.api.models import DBInstance
@@ -125,6 +127,17 @@ def test_ram_policy_allows_every_operation() -> None:
         describe_backup_storage(DBInstance("i", "Running")),
     ]
     assert allowed == {f"dds:{next(each).action}" for each in operations}
+
+
+def test_page_of_what_is_not_in_it_names_actions_that_the_sdk_has() -> None:
+    page = (ROOT / "docs" / "not-in-it.md").read_text()
+    request = ModifyBackupExpireTimeRequest(dbinstance_id="dds-1", backup_id="5664", backup_expire_time="2027-12-31")
+    assert set(request.to_map()) == {"DBInstanceId", "BackupId", "BackupExpireTime"}
+    assert all(f"`{name}`" in page for name in ("dbinstance_id", "backup_id", "backup_expire_time"))
+    actions = set(re.findall(r"`((?:Delete|Modify|Create|Check)[A-Za-z]+)`", page))
+    methods = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", action).lower() for action in actions}
+    assert {"delete_backup", "create_dbinstance", "create_sharding_dbinstance"} < methods
+    assert [method for method in methods if not hasattr(Client, method)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
