@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dds.clock import Clock
     from airflow_provider_dds.hooks.dds import DdsHook
     from airflow_provider_dds.triggers.base import WaitTrigger
     from airflow_provider_dds.triggers.start import DdsBackupStartTrigger
@@ -56,6 +57,7 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
     poll_strategy: str = "progress"
     _prepared: tuple[Context, Wait[Any], DdsHook] | None = None
     _next_wait: float = 60.0
+    _began: float = 0.0
 
     def _make_wait(self, started_at: float) -> Wait[Any]:
         """Return the wait, from the rendered arguments.
@@ -106,15 +108,17 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
         :raises DdsError: it is not good, or the service refused for good.
         """
         if self._prepared is None or self._prepared[0] is not context:
+            self._began = self.clock.monotonic()
             try:
                 self._prepared = (context, *self._begin(context))
             except DdsError as error:
                 raise self._raised(context, error) from None
         _, wait, hook = self._prepared
+        clock = self._clock_of(wait)
         while True:
             linked = wait.instance is not None
-            limit = max(0.0, wait.deadline - self.clock.now()) + watch.LAST_POLL_SECONDS
-            result = watch.poll(wait, hook.run, self.clock, self.log, limit=limit)
+            limit = max(0.0, wait.deadline - clock.now()) + watch.LAST_POLL_SECONDS
+            result = watch.poll(wait, hook.run, clock, self.log, limit=limit)
             if not linked:
                 self._store_link(context, hook, wait.instance)
             if result is not None:
@@ -126,6 +130,16 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
                 return False
             # No store to keep the memory in: what depends on it is waited for here, at most for the two graces.
             self.clock.sleep(wait.next_in)
+
+    def _clock_of(self, wait: Wait[Any]) -> Clock:
+        """Return the clock of a wait. In poke mode Airflow ends one by a clock that never goes back, so this does, too.
+
+        Otherwise Airflow would be first where the machine's clock is put back, with a text that names no backup.
+        """
+        if self.reschedule or self.deferrable:
+            return self.clock
+        since, began, of_machine = self._began, wait.started_at, self.clock
+        return replace(of_machine, now=lambda: max(of_machine.now(), began + of_machine.monotonic() - since))
 
     def _begin(self, context: Context) -> tuple[Wait[Any], DdsHook]:
         """Return the wait and its hook; a later process of a rescheduled try goes on with the wait of the first."""
@@ -150,8 +164,9 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
 
         :param why: why there is none.
         """
-        wait = self._make_wait(self.clock.now() - (self._lasts if why.timed_out else 0.0))
-        wait.deadline = wait.started_at + self._lasts
+        now = self.clock.now()
+        wait = self._make_wait(now - (self._lasts if why.timed_out else 0.0))
+        wait.deadline = now
         return wait, self.hook
 
     def _keep_memory(self, wait: Wait[Any], hook: DdsHook) -> bool:

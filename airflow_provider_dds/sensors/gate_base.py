@@ -51,8 +51,10 @@ class DdsGateSensor(DdsWaitSensor):
         """
         lasts = self._lasts
         kept = kept_inputs_in(why.left_of(lasts), context["ti"], pulled_own_xcom, self.clock.sleep, self.log)
-        began = self.clock.now() - (lasts if why.timed_out else 0.0)
-        return self._wait_for(kept or replace(self._rendered(context, began), deadline=began + lasts))
+        now = self.clock.now()
+        # When it began is not known where nothing was kept: the one poll gets no more time than one at the deadline.
+        began = now - (lasts if why.timed_out else 0.0)
+        return self._wait_for(kept or replace(self._rendered(context, began), deadline=now))
 
     @property
     def _about(self) -> str:

@@ -132,7 +132,7 @@ class MortalRun(Run):
     def set_up_worker(self, worker: Any) -> None:
         super().set_up_worker(worker)
         clock = self.scene.clock.of_workers
-        worker.clock = replace(worker.clock, now=clock, sleep=self.scene.worker_sleep)
+        worker.clock = replace(worker.clock, now=clock, monotonic=self.clock, sleep=self.scene.worker_sleep)
         worker._cached_logger = worker._log = LOG
         if self.scene.current.task == "sensor":
             worker.backup_job_id = self.scene.rendered

@@ -17,9 +17,10 @@ from airflow_provider_dds.exceptions import (
     DdsError,
     DdsTimeoutError,
 )
+from airflow_provider_dds.sensors.dds import DdsBackupSensor, DdsFreshBackupSensor
 from airflow_provider_dds.sensors.memory import MEMORY_KEY
 from airflow_provider_dds.triggers.dds import DdsBackupStartTrigger, DdsBackupTrigger
-from tests.support.runner import REPLICA
+from tests.support.runner import REPLICA, Run
 from tests.support.versions import (
     TRIGGER_FAIL_REPR,
     TRIGGER_TIMEOUT,
@@ -183,6 +184,22 @@ def test_wait_of_which_nothing_is_known_but_that_its_time_is_over_is_given_no_mo
     with pytest.raises(AirflowSensorTimeout, match="1h00m after the wait began"):
         goes_on(TIMED_OUT)
     assert all(each is not None and each <= 31 for each in given[before + 2 :])
+
+
+@pytest.mark.parametrize("sensor_class", [DdsBackupSensor, DdsFreshBackupSensor])
+def test_wait_of_which_nothing_is_known_gets_the_time_of_a_last_poll(
+    emulator: Any, hook: Any, clock: Any, given: list[float | None], sensor_class: Any
+) -> None:
+    """Its event cannot be read, and nothing was kept: when it began, and so how much is left of it, nobody knows."""
+    emulator.service.next_job(REPLICA, stuck_at=50)
+    job_id = hook.create_backup(REPLICA)
+    ids = {"backup_job_id": job_id} if sensor_class is DdsBackupSensor else {"max_age": 60}
+    run = Run(sensor_class(task_id="wait", db_instance_id=REPLICA, deferrable=True, timeout=3600, **ids), clock)
+    given.clear()
+    with pytest.raises(DdsError, match="its event cannot be read"):
+        run._work("execute_complete", {"event": {"version": 2}})
+    assert given
+    assert all(each is not None and each <= 31 for each in given)
 
 
 def test_worker_takes_no_wait_for_its_own_while_airflow_does_not_say(emulator: Any, hook: Any, deferred: Any) -> None:

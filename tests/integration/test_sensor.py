@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from airflow_provider_dds.exceptions import (
     DdsBackupNotFoundError,
     DdsConfigurationError,
     DdsNotFoundError,
+    DdsSensorTimeoutError,
 )
 from tests.support.runner import REPLICA, TriggererRestart
 from tests.support.versions import (
@@ -398,6 +400,26 @@ def test_triggerer_that_restarts_polls_within_one_interval(emulator, hook, senso
     run.trigger_sleep = sleep
     assert run.once()["status"] == "Success"
     assert paused[1] <= 60
+
+
+def test_clock_that_is_put_back_changes_neither_deadline_nor_text(emulator, hook, sensor, clock):
+    """In poke mode Airflow ends a wait by a clock that never goes back: its own text would name no backup."""
+    emulator.service.next_job(REPLICA, stuck_at=50)
+    job_id = hook.create_backup(REPLICA)
+    run = sensor(job_id, "poke", timeout=1200, poke_interval=60)
+    set_up = run.set_up_worker
+
+    def put_back(worker):
+        set_up(worker)
+        began = clock.now
+        ahead = lambda: 0 if clock.now < began + 300 else -90  # noqa: E731
+        worker.clock = replace(worker.clock, now=lambda: clock.now + ahead(), monotonic=clock)
+
+    run.set_up_worker = put_back
+    began = clock.now
+    with pytest.raises(DdsSensorTimeoutError, match=f"Backup {job_id} of {REPLICA} was not good at its deadline"):
+        run.once()
+    assert clock.now - began == 1200
 
 
 def test_reschedule_without_a_state_store_keeps_the_grace(emulator, hook, sensor):
