@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import email
+import html
 import json
 import re
+import socketserver
 import threading
+from email.header import decode_header, make_header
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
 from airflow_provider_dds.emulator import Readings
 from airflow_provider_dds.exceptions import (
@@ -23,8 +29,9 @@ from airflow_provider_dds.exceptions import (
     DdsNotFoundError,
     DdsTimeoutError,
 )
+from airflow_provider_dds.sensors.dds import DdsFreshBackupSensor
 from tests.support.creates import both_waits
-from tests.support.runner import REPLICA
+from tests.support.runner import REPLICA, Run
 from tests.support.versions import TRIGGER_FAIL_REPR, AirflowSensorTimeout
 
 every_mode = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
@@ -206,3 +213,46 @@ class Listener(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         """Say nothing on standard error."""
+
+
+class MailServer(socketserver.StreamRequestHandler):
+    """Takes mails as an SMTP server does, and keeps them."""
+
+    mails: ClassVar[list[str]] = []
+
+    def handle(self):
+        self.say("220 mail.test")
+        while line := self.rfile.readline().decode().strip():
+            word = line.upper().split(" ")[0].split(":")[0]
+            if word == "DATA":
+                self.say("354 go on")
+                lines = iter(lambda: self.rfile.readline().decode().rstrip("\r\n"), ".")
+                self.mails.append("\n".join(lines))
+            self.say("221 bye" if word == "QUIT" else "250 mail.test")
+            if word == "QUIT":
+                return
+
+    def say(self, text):
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+def test_mail_of_the_example_says_what_failed_and_what_to_do(emulator, clock, logged, monkeypatch):
+    code = (Path(__file__).parents[2] / "example_dags" / "dds_alert_mail.py").read_text()
+    [arguments] = re.findall(r"SmtpNotifier\((.*?)\n        \),", code, re.DOTALL)
+    notify = eval(f"SmtpNotifier({arguments})", {"SmtpNotifier": SmtpNotifier})
+    run = Run(DdsFreshBackupSensor(task_id="gate", db_instance_id=REPLICA, max_age=60, timeout=60), clock)
+    with pytest.raises(DdsTimeoutError) as caught:
+        run.once()
+    MailServer.mails.clear()
+    with socketserver.TCPServer(("127.0.0.1", 0), MailServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        extra = {"disable_ssl": True, "disable_tls": True}
+        connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": server.server_address[1], "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
+        notify({"exception": caught.value, "dag": None, "ti": run.ti})
+        server.shutdown()
+    [mail] = map(email.message_from_string, MailServer.mails)
+    assert str(make_header(decode_header(mail["Subject"]))) == f"No good backup of {REPLICA}: timed_out"
+    body = html.unescape(mail.get_payload()[0].get_payload(decode=True).decode())
+    assert f"<p>{caught.value}</p><p>{caught.value.advice}</p>" in body.replace("\n", "")
+    assert emulator.connection_dict()["password"] not in body
