@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from airflow_provider_dds.waiting.wait import Wait
 
 
+_PUT_BACK = 1.0
+"""Seconds from which on a clock that is behind was put back: less are those in which it is set by small steps."""
+
+
 class DdsWaitSensor(DdsTask, BaseSensorOperator):
     """Make one wait in poke, reschedule or deferrable mode.
 
@@ -139,7 +143,12 @@ class DdsWaitSensor(DdsTask, BaseSensorOperator):
         if self.reschedule or self.deferrable:
             return self.clock
         since, began, of_machine = self._began, wait.started_at, self.clock
-        return replace(of_machine, now=lambda: max(of_machine.now(), began + of_machine.monotonic() - since))
+
+        def now() -> float:
+            shown, steady = of_machine.now(), began + of_machine.monotonic() - since
+            return steady if steady - shown > _PUT_BACK else shown
+
+        return replace(of_machine, now=now)
 
     def _begin(self, context: Context) -> tuple[Wait[Any], DdsHook]:
         """Return the wait and its hook; a later process of a rescheduled try goes on with the wait of the first."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import import_module
@@ -113,7 +112,7 @@ class Run:
     starts: int = 0
     retries: int | None = None
     restart_triggerer_after: int | None = None
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] | None = None
     _sleeps: int = 0
     ended_at: float = 0.0
 
@@ -170,7 +169,9 @@ class Run:
 
     def set_up_worker(self, worker: Any) -> None:
         """Put a task that a worker process begins to run on the moved clock."""
-        worker.clock = Clock(now=self.clock, monotonic=self.monotonic, sleep=self.clock.advance, random=lambda: 0.5)
+        worker.clock = Clock(
+            now=self.clock, monotonic=self.monotonic or self.clock, sleep=self.clock.advance, random=lambda: 0.5
+        )
 
     def set_up_trigger(self, trigger: Any) -> None:
         """Put a trigger that a triggerer process begins to run on the moved clock."""
