@@ -11,6 +11,7 @@ import json
 import os
 import random
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -31,7 +32,6 @@ from tests.faults.elsewhere import CONNECTION, KEYS
 from tests.faults.scene import Scene
 from tests.faults.seam import take_hold
 from tests.faults.wires import PATIENCE, Wires
-from tests.support.runner import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class World:
             connection["extra"]["read_timeout"] = PATIENCE
             stack.enter_context(patch.dict(os.environ, {CONNECTION: json.dumps(connection)}))
             moved = SimpleNamespace(sleep=lambda seconds: self.scene.worker_sleep(seconds), monotonic=self.clock)
-            now = SimpleNamespace(utcnow=lambda: moment(self.clock))
+            now = SimpleNamespace(utcnow=self._now_of_workers)
             stack.enter_context(patch.object(airflow_sensor, "time", moved))
             stack.enter_context(patch.object(airflow_sensor, "timezone", now))
             stack.enter_context(patch.object(tenacity, "time", moved))
@@ -94,6 +94,10 @@ class World:
             self.scene = Scene(self.emulator, self.clock, schedule, self.wires)
             with heard(self.scene.story.log.append):
                 return self.scene.play()
+
+    def _now_of_workers(self) -> datetime:
+        """Return the present as Airflow's own sensor reads it, which runs in a worker."""
+        return datetime.fromtimestamp(self.clock.of_workers(), tz=timezone.utc)
 
     def _triggerer(self) -> dict[str, Any]:
         """Return what a triggerer has instead of a worker: templates that it renders, XComs that it asks for."""
