@@ -94,11 +94,13 @@ class Page(Generic[T]):
     :ivar rows: its rows.
     :ivar size: how many rows a page has, by the answer; None where it does not say so in a way that can be true.
     :ivar total: how many rows the listing has, by the answer; None where it does not say.
+    :ivar odd: a field of those two that is neither text nor a number; None where there is none.
     """
 
     rows: tuple[T, ...]
     size: int | None = None
     total: int | None = None
+    odd: str | None = None
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.rows)
@@ -106,9 +108,10 @@ class Page(Generic[T]):
     @classmethod
     def of(cls, found: list[T], body: Wire) -> Page[T]:
         """Return the page that an answer is, from its rows and its other fields."""
+        odd = next((name for name in ("PageSize", "TotalCount") if isinstance(body.get(name), (list, Mapping))), None)
         size = number(body.get("PageSize"))
         possible = size is not None and max(1, len(found)) <= size <= PAGE_SIZE
-        return cls(tuple(found), size if possible else None, number(body.get("TotalCount")))
+        return cls(tuple(found), size if possible else None, number(body.get("TotalCount")), odd)
 
     def is_last(self, *, known: int, received: int) -> bool:
         """Whether no further page is to be asked for.
@@ -350,6 +353,9 @@ def _pages(action: str, query: dict[str, Any], page_parameter: str, parse: Calla
     for page in range(1, MOST_PAGES + 1):
         answer = yield Request(action, {**query, page_parameter: page}, parse)
         ids = {_identity(row) for row in answer.value}
+        if not ids and page == 1 and answer.value.odd:
+            why = f"has no rows, and its field {answer.value.odd!r} is neither text nor a number"
+            break  # a listing that may be wrong proves nothing of what it does not show
         if not ids:
             return
         why = f"gives the same page for {page_parameter} {page - 1} and {page}"

@@ -282,6 +282,19 @@ def test_short_first_page_is_the_only_one(name, action, page_parameter, page):
 
 
 @each_listing
+@pytest.mark.parametrize("field", ["PageSize", "TotalCount"])
+@pytest.mark.parametrize("shape", [[], [100], {}, {"Value": 0}])
+def test_empty_page_of_another_shape_does_not_say_that_there_is_nothing(
+    name, action, page_parameter, page, field, shape
+):
+    """It would count as proof that a request in doubt was not executed."""
+    steps = listing(name)
+    answer = answered(next(steps), {**page(0, 0), "PageSize": PAGE_SIZE, "TotalCount": 0, field: shape})
+    with pytest.raises(DdsResponseError, match=f"{action} .* field '{field}' is neither text nor a number"):
+        steps.send(answer)
+
+
+@each_listing
 def test_full_page_may_be_followed_by_an_empty_one(name, action, page_parameter, page):
     steps = listing(name)
     request = steps.send(answered(next(steps), page(0)))
