@@ -46,6 +46,8 @@ FAIL_FAST_SECONDS = 120.0
 """Seconds that the repeated calls of one poll take at the most, and the way of an event to a worker."""
 BEGUN_ANEW_SECONDS = 180.0
 """Seconds until a trigger polls that is begun anew: one interval, or where the wait is as young as its first, two."""
+STORE_SECONDS = 60.0
+"""Longest pause between two attempts to store what is known of a create."""
 SENSOR_SLACK = 200.0
 """The same for the sensor: the repeated calls of one poll."""
 
@@ -310,8 +312,9 @@ def nothing_waits_for_an_instance_that_is_not_there(story: Story, _: Counter[str
         if said and not each.frozen:
             checked += 1
             late = each.ended - said[0].time
-            # a triggerer may die between an answer and the event that comes of it
-            bound = FAIL_FAST_SECONDS + story.restarts * BEGUN_ANEW_SECONDS
+            # a triggerer may die between an answer and its event, and a store that is full is waited for
+            full = [each.lasts + STORE_SECONDS for each in story.schedule.happenings if each.what == "store full"]
+            bound = FAIL_FAST_SECONDS + story.restarts * BEGUN_ANEW_SECONDS + sum(full)
             assert late <= bound, f"{each.task} waited {late:.0f} s for an instance that is not there"
     return checked
 
