@@ -122,8 +122,6 @@ def send(
     """
     call = Call(request.action, request.db_instance_id)
     deadline = inf if timeout is None else time.monotonic() + timeout
-    if request.before_sending is not None:
-        request.before_sending()
     body = _body_of(service, request, call, mask, deadline)
     if isinstance(body, DdsError):
         raise body
@@ -145,16 +143,24 @@ def _body_of(
         query.setdefault("RegionId", service.settings.region_id)
     caller = CALLER.set(Caller(str(call), mask, deadline))
     try:
-        number = service.credential.ready()
+        number = service.credential.ready()  # which may take seconds: what is confirmed before it may be over after it
+        _confirm(request)
         body = _attempt(service, request, call, query, deadline)
         if not (isinstance(body, DdsAccessDeniedError) and body.code == TOKEN_EXPIRED):
             return body
         if not service.credential.replace(number):
             return body
         _log.warning("%s was refused since its security token had expired; repeating it with a fresh one.", call)
+        _confirm(request)
         return _attempt(service, request, call, query, deadline)
     finally:
         CALLER.reset(caller)
+
+
+def _confirm(request: Request[Any]) -> None:
+    """Ask whoever sends a request whether it is still to be sent."""
+    if request.before_sending is not None:
+        request.before_sending()
 
 
 def _attempt(

@@ -19,6 +19,7 @@ from airflow_provider_dds.api import requests as operations
 from airflow_provider_dds.api.errors import is_outcome_unknown, is_transient
 from airflow_provider_dds.client import sending
 from airflow_provider_dds.client.channel import Channel
+from airflow_provider_dds.client.credentials import Credential
 from airflow_provider_dds.client.retries import ATTEMPTS
 from airflow_provider_dds.exceptions import (
     DdsAccessDeniedError,
@@ -601,3 +602,17 @@ def test_services_of_two_settings_share_no_wire(connect, plain):
     another = connect(plain.url, read_timeout=3)._service()
     assert one.wire is not another.wire
     assert sending.service_for(one.settings) is one
+
+
+# --- when a create is confirmed ---------------------------------------------------------------------------------------
+
+
+def test_create_is_confirmed_once_its_credential_is_there_and_again_with_a_fresh_one(emulator, hook, monkeypatch):
+    """To fetch one may take seconds, in which another try may have taken over and ended."""
+    order = []
+    ready = Credential.ready
+    monkeypatch.setattr(Credential, "ready", lambda credential: (order.append("credential"), ready(credential))[1])
+    monkeypatch.setattr(Credential, "replace", lambda *_: order.append("fresh credential") or True)
+    emulator.add_fault("error", status=400, code="InvalidSecurityToken.Expired", action="CreateBackup", times=1)
+    hook.create_backup(REPLICA, before_sending=lambda: order.append("confirmed"))
+    assert order == ["credential", "confirmed", "fresh credential", "confirmed"]
