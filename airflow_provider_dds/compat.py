@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import import_module
@@ -33,13 +34,15 @@ def task_state_store(context: Context) -> Any:
 
 
 def stats() -> Any:
-    """Return Airflow's metrics: on an event loop those of the triggerer, elsewhere those of the task's process.
+    """Return Airflow's metrics: for a trigger those of the triggerer, elsewhere those of the task's process.
 
     Airflow 3.2 and later has two, of which each process sets up its own; before that there is one.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        return _stats("airflow.sdk.observability.stats")
+    if "airflow.jobs.triggerer_job_runner" not in sys.modules:  # a coroutine of a task, on its worker
         return _stats("airflow.sdk.observability.stats")
     return _stats("airflow.observability.stats")
 

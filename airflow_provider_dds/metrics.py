@@ -6,7 +6,7 @@ instances that the tasks name.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dds.compat import stats
@@ -19,7 +19,7 @@ POLLS = "dds.polls"
 THROTTLED = "dds.throttled"
 """Counter: calls that the service throttled. Tag: ``region``."""
 WAIT_SECONDS = "dds.wait.seconds"
-"""Timer, in seconds: waits that are over. Tags: ``wait``, ``outcome``, ``region``."""
+"""Timer: waits that are over. Tags: ``wait``, ``outcome``, ``region``."""
 AGE_SECONDS = "dds.backup.age_seconds"
 """Gauge: age of the newest good backup, from its start. Tags: ``region``, ``db_instance_id``."""
 SIZE_BYTES = "dds.backup.size_bytes"
@@ -44,7 +44,7 @@ def polled(wait: str, outcome: str, region_id: str | None) -> None:
 
 def waited(wait: str, outcome: str, region_id: str | None, seconds: float) -> None:
     """Measure a wait that is over."""
-    _tell("timing", WAIT_SECONDS, seconds, wait=wait, outcome=outcome, region=region_id)
+    _tell("timing", WAIT_SECONDS, timedelta(seconds=seconds), wait=wait, outcome=outcome, region=region_id)
 
 
 def good_backup(facts: Mapping[str, Any], region_id: str | None, now: float) -> None:
@@ -57,7 +57,7 @@ def good_backup(facts: Mapping[str, Any], region_id: str | None, now: float) -> 
     measured = {
         AGE_SECONDS: None if start is None else max(0.0, now - start),
         SIZE_BYTES: facts.get("size_bytes"),
-        DURATION_SECONDS: None if start is None or end is None else end - start,
+        DURATION_SECONDS: None if start is None or end is None or end < start else end - start,
     }
     for name, value in measured.items():
         if value is not None:
@@ -68,7 +68,7 @@ def _seconds(moment: str | None) -> float | None:
     return datetime.fromisoformat(moment).timestamp() if moment else None
 
 
-def _tell(kind: str, name: str, value: float, **tags: str | None) -> None:
+def _tell(kind: str, name: str, value: float | timedelta, **tags: str | None) -> None:
     known: Mapping[str, Any] = {tag: word for tag, word in tags.items() if word}
     try:
         getattr(stats(), kind)(name, value, tags=known)

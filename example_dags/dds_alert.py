@@ -16,10 +16,11 @@ from airflow_provider_dds.operators.dds import DdsCreateBackupOperator
 def tell_chat(context):
     import requests  # not while Airflow reads the file
 
-    error = context["exception"]
-    facts = getattr(error, "facts", {"text": str(error)})  # an error of something else has no facts
+    error = context.get("exception")  # none where the worker was killed or lost
+    text = str(error or "The task ended without an error of its own: its worker was killed, or lost.")
+    facts = getattr(error, "facts", {"text": text})  # an error of something else has no facts
     lines = [
-        f"No good backup of {facts.get('db_instance_id', '?')}: {facts.get('outcome', 'error')}",
+        f"No good backup of {facts.get('db_instance_id') or context['ti'].task_id}: {facts.get('outcome', 'error')}",
         facts.get("advice") or facts["text"],
         f"Job {facts.get('backup_job_id', 'unknown')}, request ids {', '.join(facts.get('request_ids', [])) or 'none'}",
     ]

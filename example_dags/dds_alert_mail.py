@@ -23,8 +23,10 @@ with DAG("dds_alert_mail", schedule=None, tags=["dds", "example"], doc_md=__doc_
         on_failure_callback=SmtpNotifier(
             from_email="airflow@example.com",
             to="dba-on-call@example.com",
-            subject="No good backup of {{ exception.db_instance_id }}: {{ exception.outcome }}",
-            html_content="<p>{{ exception | e }}</p><p>{{ exception.advice | e }}</p>",
+            subject="{% set error = exception | default({}, true) %}No good backup of "
+            "{{ error.db_instance_id | default(ti.task_id, true) }}: {{ error.outcome | default('error', true) }}",
+            html_content="<p>{{ exception | default('The worker was killed, or lost.', true) | e }}</p>"
+            "<p>{{ (exception | default({}, true)).advice | default('The log of the task says more.', true) | e }}</p>",
         ),
     )
     # --8<-- [end:howto_dds_alert_mail]

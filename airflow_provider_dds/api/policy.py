@@ -67,12 +67,17 @@ class RecoverRange(Model):
 
     :ivar begin_time: its first point.
     :ivar end_time: its last one. How far the newest of them lies back is what a restore would lose.
-    :ivar restore_type: ``PointInTime``.
+    :ivar restore_type: ``PointInTime``; of another type it is no such span.
     """
 
     begin_time: datetime
     end_time: datetime
     restore_type: str | None = None
+
+    @property
+    def is_point_in_time(self) -> bool:
+        """Whether any point within it can be restored to, as far as its type tells."""
+        return self.restore_type is None or self.restore_type.lower() == "pointintime"
 
     @classmethod
     def from_wire(cls, row: Wire) -> RecoverRange:
@@ -108,6 +113,7 @@ class BackupStorage(Model):
         :raises DdsResponseError: it does not say how much there is.
         """
         full, log = number(body.get("FullStorageSize")), number(body.get("LogStorageSize"))
-        if full is None or log is None:
+        if full is None or log is None or min(full, log) < 0:
             raise DdsResponseError("The answer does not say how much storage the backups take.")
-        return cls(full, log, number(body.get("FreeSize")))
+        free = number(body.get("FreeSize"))
+        return cls(full, log, None if free is None or free < 0 else free)

@@ -18,6 +18,8 @@ from airflow_provider_dds.waiting.result import Outcome
 from airflow_provider_dds.waiting.wait import Verdict, Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_dds.api.models import DBInstance
     from airflow_provider_dds.api.requests import ApiCalls
 
@@ -71,6 +73,10 @@ class FreshBackupWait(Wait[Inventory]):
         arguments.some_of("backup_methods", self.backup_methods, arguments.BACKUP_METHODS)
         arguments.share("min_size_ratio", self.min_size_ratio)
         arguments.days("min_days_left", self.min_days_left)
+
+    def is_newest(self, backup: Mapping[str, Any]) -> bool:
+        """Return True: it is the newest that is what is asked for."""
+        return True
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_dds import arguments
@@ -21,6 +22,8 @@ from airflow_provider_dds.waiting.result import Outcome, Result
 from airflow_provider_dds.waiting.texts import brief, duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_dds.api.models import DBInstance
     from airflow_provider_dds.api.requests import ApiCalls
 
@@ -106,6 +109,14 @@ class Wait(ABC, Generic[Seen]):
     def facts(self) -> dict[str, Any]:
         """Return the facts of what was waited for, as plain JSON, once it is good."""
         return {}
+
+    def is_newest(self, backup: Mapping[str, Any]) -> bool:
+        """Return whether the backup of the result is the newest of its instance: it ended while it was waited for.
+
+        A wait for an old job must not tell metrics of an old backup.
+        """
+        ended: str | None = backup.get("end_time")
+        return ended is not None and datetime.fromisoformat(ended).timestamp() >= self.started_at
 
     def subject(self) -> dict[str, Any]:
         """Return what the fields of an error say of what was waited for, by their names; None for what is not known."""

@@ -95,7 +95,7 @@ def _end_or_go_on(wait: Wait[Any], verdict: Verdict, clock: Clock, log: Any) -> 
         metrics.waited(wait.kind, verdict.outcome.value, region_id, now - wait.started_at)
         wait.last_line = wait.line(verdict, now, None)
         result = wait.result(verdict, now)
-        if result.backup:
+        if result.backup and wait.is_newest(result.backup):
             metrics.good_backup(result.backup, region_id, now)
         return result
     wait.next_in = wait.next_wait(now, clock.random())

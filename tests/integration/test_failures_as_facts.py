@@ -174,9 +174,21 @@ def test_callback_of_the_example_tells_a_chat(emulator, operator, monkeypatch):
         exec(compile(source, str(path), "exec"), names)
         with pytest.raises(DdsBackupFailedError) as caught:
             operator(wait_for_completion=True).once()
-        names["tell_chat"]({"exception": caught.value})
+        ti = SimpleNamespace(task_id="back_up")
+        names["tell_chat"]({"exception": caught.value, "ti": ti})
+        names["tell_chat"]({"ti": ti})
+        names["tell_chat"]({"exception": DdsConfigurationError("It is wrong."), "ti": ti})
+        names["tell_chat"]({"exception": ValueError("It is worse."), "ti": ti})
     [job] = emulator.service.jobs(REPLICA)
-    [(way, said)] = webhook.told
+    (way, said), *others = webhook.told
+    assert [other["text"].split("\n")[:2] for _, other in others] == [
+        [
+            "No good backup of back_up: error",
+            "The task ended without an error of its own: its worker was killed, or lost.",
+        ],
+        ["No good backup of back_up: error", "It is wrong."],
+        ["No good backup of back_up: error", "It is worse."],
+    ]
     assert way == "/dds_chat_webhook"
     first, second, third = said["text"].split("\n")
     assert first == f"No good backup of {REPLICA}: failed"
@@ -249,10 +261,20 @@ def test_mail_of_the_example_says_what_failed_and_what_to_do(emulator, clock, lo
         extra = {"disable_ssl": True, "disable_tls": True}
         connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": server.server_address[1], "extra": extra}
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
-        notify({"exception": caught.value, "dag": None, "ti": run.ti})
+        ti = SimpleNamespace(task_id="gate")
+        notify({"exception": caught.value, "dag": None, "ti": ti})
+        for exception in ({}, {"exception": None}, {"exception": ValueError("It is worse.")}):
+            again = eval(f"SmtpNotifier({arguments})", {"SmtpNotifier": SmtpNotifier})
+            again({**exception, "dag": None, "ti": ti})
         server.shutdown()
-    [mail] = map(email.message_from_string, MailServer.mails)
+    mail, *others = map(email.message_from_string, MailServer.mails)
     assert str(make_header(decode_header(mail["Subject"]))) == f"No good backup of {REPLICA}: timed_out"
+    subjects = {str(make_header(decode_header(other["Subject"]))) for other in others}
+    assert subjects == {"No good backup of gate: error"}
+    bodies = [other.get_payload()[0].get_payload(decode=True).decode().replace("\n", "") for other in others]
+    lost = "<p>The worker was killed, or lost.</p><p>The log of the task says more.</p>"
+    assert [lost in text for text in bodies] == [True, True, False]
+    assert "<p>It is worse.</p><p>The log of the task says more.</p>" in bodies[2]
     body = html.unescape(mail.get_payload()[0].get_payload(decode=True).decode())
     assert f"<p>{caught.value}</p><p>{caught.value.advice}</p>" in body.replace("\n", "")
     assert emulator.connection_dict()["password"] not in body

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dds.api.models import BackupSet, DBInstance
 from airflow_provider_dds.api.policy import BackupPolicy, BackupStorage, RecoverRange
-from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError
+from airflow_provider_dds.exceptions import DdsAccessDeniedError, DdsError, DdsResponseError
 from airflow_provider_dds.waiting.inventory.audit import Audit, Findings, gaps, judge, unread
 from airflow_provider_dds.waiting.inventory.freshness import Freshness
 from airflow_provider_dds.waiting.inventory.listing import Inventory
@@ -39,8 +39,8 @@ def a_set(hours: float, number: int = 1, **fields: Any) -> BackupSet:
     return BackupSet(f"s-{number}", str(number), **{**of_all, **fields})
 
 
-def a_range(first: float, last: float) -> RecoverRange:
-    return RecoverRange(NOW - timedelta(hours=first), NOW - timedelta(hours=last), "PointInTime")
+def a_range(first: float, last: float, restore_type: str | None = "PointInTime") -> RecoverRange:
+    return RecoverRange(NOW - timedelta(hours=first), NOW - timedelta(hours=last), restore_type)
 
 
 def judged(*sets: BackupSet, policy: Any = POLICY, ranges: Any = None, storage: Any = None, **asked: Any) -> Any:
@@ -71,6 +71,8 @@ NO_LOGS = BackupPolicy("x", enable_backup_log=False)
         ([FRESH], {"ranges": [a_range(20, 0.05)]}, {"max_recovery_lag": 600.0}, True, "^$"),
         ([FRESH], {"ranges": [a_range(3, 0.5), a_range(20, 9)]}, {"max_recovery_lag": 600.0}, False, "lose 30m00s"),
         ([FRESH], {"ranges": []}, {"max_recovery_lag": 600.0}, False, "cannot be restored to any point in time"),
+        ([FRESH], {"ranges": [a_range(20, 0.05, "Backup")]}, {"max_recovery_lag": 600.0}, False, "cannot be restored"),
+        ([FRESH], {"ranges": [a_range(20, 0.05, None)]}, {"max_recovery_lag": 600.0}, True, "^$"),
         ([FRESH], {"ranges": DENIED}, {"max_recovery_lag": 600.0}, None, "not known to which points in time"),
         ([FRESH], {}, {"max_recovery_lag": 600.0}, None, "not known to which points in time"),
         ([a_set(27)], {"policy": DENIED}, {"require_log_backup": True}, False, "is 27h00m old"),
@@ -130,6 +132,18 @@ def test_table_is_aligned_and_says_what_is_not_known() -> None:
         "dds-1          yes  5h00m  ?             7 days  yes   2026-01-02 18:00",
         "dds-long-name  ?    ?      ?             ?       ?     ?                 no answer",
     ]
+
+
+def test_free_storage_of_one_unknown_shard_is_unknown() -> None:
+    row = judged(FRESH, storage=[BackupStorage(10, 2, 30, "d-1"), BackupStorage(5, 1, None, "d-2")])
+    assert (row.full_bytes, row.log_bytes, row.free_bytes) == (15, 3, None)
+
+
+@pytest.mark.parametrize("field", ["FullStorageSize", "LogStorageSize"])
+def test_storage_below_zero_is_no_answer(field: str) -> None:
+    with pytest.raises(DdsResponseError, match="how much storage"):
+        BackupStorage.from_wire({"FullStorageSize": 1, "LogStorageSize": 1, field: -1})
+    assert BackupStorage.from_wire({"FullStorageSize": 1, "LogStorageSize": 1, "FreeSize": -1}).free_bytes is None
 
 
 def test_errors_are_no_findings() -> None:

@@ -196,6 +196,8 @@ def judge(found: Findings, asked: Audit, now: float) -> AuditRow:
     """
     backups, freshness = found.inventory.backups, asked.freshness
     policy, ranges, storage = _known(found.policy), _known(found.ranges), _known(found.storage)
+    if ranges is not None:
+        ranges = [each for each in ranges if each.is_point_in_time]
     newest = newest_good(backups, freshness)
     lag = max(0.0, now - max(each.end_time for each in ranges).timestamp()) if ranges else None
     next_due = policy.preferred_next_backup_time if policy else None
@@ -234,7 +236,7 @@ def judge(found: Findings, asked: Audit, now: float) -> AuditRow:
         retention_days=days,
         full_bytes=sum(each.full_bytes for each in storage) if storage else None,
         log_bytes=sum(each.log_bytes for each in storage) if storage else None,
-        free_bytes=sum(each.free_bytes or 0 for each in storage) if storage else None,
+        free_bytes=_free_bytes(storage or ()),
         next_due=next_due,
     )
 
@@ -256,6 +258,11 @@ def gaps(ranges: Sequence[RecoverRange]) -> tuple[RecoverRange, ...]:
         else:
             joined.append(each)
     return tuple(RecoverRange(one.end_time, other.begin_time) for one, other in pairwise(joined))
+
+
+def _free_bytes(storage: Sequence[BackupStorage]) -> int | None:
+    free = [each.free_bytes for each in storage if each.free_bytes is not None]
+    return sum(free) if free and len(free) == len(storage) else None
 
 
 def _optional(calls: ApiCalls[T], name: str, denied: set[str]) -> ApiCalls[T | DdsError]:
