@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
-from types import SimpleNamespace
 from typing import get_args
 from urllib.request import Request, urlopen
 
@@ -15,6 +13,7 @@ import pytest
 from airflow_provider_dds.emulator import (
     Emulator,
     Fault,
+    Instance,
     InstanceKind,
     JobOutcome,
     Metadata,
@@ -82,47 +81,51 @@ def test_scenario_of_the_page_is_valid():
     assert scenario.instances[0].shards == 3
 
 
-PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+def test_page_tells_every_field_of_an_instance_with_its_default():
+    section = PAGE.split("### Fields of an instance")[1].split("\n## ")[0]
+    told = dict(re.findall(r"(?m)^\| `(\w+)` \| (?:`([^`]+)`)? ?\|", section))
+    shown = json.loads(json.dumps(vars(Instance("dds-x"))))
+    assert told.keys() == shown.keys()
+    told.pop("instance_id")
+    assert told == {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in shown.items() if name in told
+    }
+    assert set(re.findall(r"`(\w+)`", section.split("| `kind` |")[1].split("\n")[0])) == {
+        kind.value for kind in InstanceKind
+    }
 
 
-def test_every_python_block_is_run_below():
-    assert len(PYTHON) == 5
-    assert "pytest_plugins" in PYTHON[0]
+PYTHON = re.findall(r"```python\n(?!# \S+\.py\n)(.*?)```", PAGE, re.DOTALL)
 
 
-def test_example_test_passes(monkeypatch):
-    class MyDag:
-        def test(self):
-            hook = DdsHook()
-            job = hook.create_backup("dds-demo-replica")
-            while (row := hook.get_backup_job("dds-demo-replica", job)) and row.status != "Failed":
-                time.sleep(0.05)
-            return SimpleNamespace(state="failed")
-
-    names = {"my_dag": MyDag()}
-    exec(compile(PYTHON[1], "page", "exec"), names)
-    with Emulator(speed=1000) as emulator:
-        monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", emulator.connection_json())
-        names["test_my_dag"](emulator)
+def test_every_python_block_is_run_below_or_is_a_file_that_is():
+    """The files are run by tests/e2e/test_emulator_page.py."""
+    files = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if block not in PYTHON]
+    assert [block.split("\n")[0] for block in files] == [
+        "# dags/nightly.py",
+        "# tests/conftest.py",
+        "# tests/test_nightly.py",
+    ]
+    assert len(PYTHON) == 3
 
 
 def test_example_of_the_class_runs(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", "set by the example")
     names = {"os": os}
-    exec(compile(PYTHON[2], "page", "exec"), names)
+    exec(compile(PYTHON[0], "page", "exec"), names)
     assert names["emu"].service.readings.set_lag_seconds == 120
 
 
 def test_example_of_the_two_clocks_runs(clock):
     names = {"Emulator": Emulator, "clock": clock}
-    exec(compile(PYTHON[3], "page", "exec"), names)
+    exec(compile(PYTHON[1], "page", "exec"), names)
     assert names["emu"].service.skew == 90
 
 
 def test_example_of_a_role_opens_the_emulator(monkeypatch):
     with Emulator() as emulator:
         names = {"emulator": emulator, "Role": Role}
-        exec(compile(PYTHON[4], "page", "exec"), names)
+        exec(compile(PYTHON[2], "page", "exec"), names)
         monkeypatch.setenv("AIRFLOW_CONN_DDS_DEFAULT", json.dumps(names["connection"]))
         assert DdsHook().describe_db_instance("dds-demo-replica")
         assert emulator.calls("CredentialsURI") == 1
