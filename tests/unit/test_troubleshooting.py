@@ -19,6 +19,7 @@ from airflow_provider_dds.exceptions import DdsError, DdsResponseError, DdsTrans
 from airflow_provider_dds.retry_policy import PASSING_ERRORS, PERMANENT_ERRORS, RETRY_DELAY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
+CHINESE = (Path(__file__).parents[2] / "docs" / "zh" / "troubleshooting.md").read_text()
 WORDS = {  # what an error allows -> what the page says of reads and of creates
     Repeat.ANY: ("repeated", "repeated"),
     Repeat.READS: ("repeated", "looked for"),
@@ -159,3 +160,46 @@ def test_commands_that_show_what_the_service_knows_run(monkeypatch, capfd):
     printed = capfd.readouterr().out
     assert "why not" in printed
     assert "dds-demo-replica is Running, replica_set" in printed
+
+
+def table_rows(page):
+    """Return each table of a page: the cells of its rows."""
+    tables = re.findall(r"^\|.*\|\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    return [[[cell.strip() for cell in row[1:-1].split("|")] for row in table.splitlines()] for table in tables]
+
+
+def test_page_in_chinese_has_the_rows_of_the_english_one_with_their_words():
+    *chinese, classes = table_rows(CHINESE)
+    words = {"repeated": "重发", "not repeated": "不重发", "looked for": "查找", "waited for": "等待"}
+    assert len(chinese) == len(table_rows(PAGE))
+    for there, here in zip(chinese, table_rows(PAGE), strict=True):
+        for row, original in zip(there, here, strict=True):
+            assert [set(code_words(cell)) for cell in row] == [set(code_words(cell)) for cell in original]
+            told = [
+                (cell, words[cell_here]) for cell, cell_here in zip(row, original, strict=True) if cell_here in words
+            ]
+            assert all(cell == wanted for cell, wanted in told), row
+    assert [code_words(row[0]) for row in classes] == [
+        [name] for name in re.findall(r"^### (Dds\w+)", PAGE, re.MULTILINE)
+    ]
+
+
+def test_class_in_chinese_is_retried_as_in_english():
+    *_, classes = table_rows(CHINESE)
+    for name, _, retry in classes:
+        text = section(name.strip("`"))
+        if retry.startswith("不重试"):
+            assert "o retry" in text, name
+        elif retry.startswith("五分钟"):
+            assert "after five" in text, name
+        elif retry.startswith("按您"):
+            assert "as you configured" in text, name
+
+
+def test_page_in_chinese_has_the_commands_and_names_of_the_english_one():
+    def commands(page):
+        return [re.sub(r" +#.*", "", block) for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)]
+
+    assert commands(CHINESE) == commands(PAGE)
+    named = {name for name in code_words(re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)) if "_" in name or "/" in name}
+    assert {name for name in named if name not in CHINESE and name not in {"connection_changed"}} == set()
