@@ -243,7 +243,9 @@ def fresh_means_a_good_backup_inside_the_age(story: Story, excluded: Counter[str
             assert expires > each.ended + of_service or abs(of_service - of_workers) > SKEW, "it has expired"
         moment = state.look.ended if plan.age_of == "end" else state.look.started
         age = each.ended - moment
-        bound = plan.max_age + abs(of_service) + abs(of_workers) + FAIL_FAST_SECONDS
+        jumps = [happening.skew for happening in story.schedule.happenings if happening.what == "service clock"]
+        stamped = max(abs(skew) for skew in (of_service, story.schedule.skew, *jumps))  # by the clock as it was then
+        bound = plan.max_age + stamped + abs(of_workers) + FAIL_FAST_SECONDS
         assert age <= bound + story.restarts * BEGUN_ANEW_SECONDS, f"job {state.job.job_id} is {age:.0f} s old"
         assert 0 <= facts["age_seconds"] <= plan.max_age, f"its age is told as {facts['age_seconds']}"
     return len(fresh)
